@@ -1,0 +1,41 @@
+"""The exceptions a user meets, and the one form of their messages."""
+
+from __future__ import annotations
+
+
+class IsoconvError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class ArgumentError(IsoconvError, ValueError):
+    """An argument that cannot mean anything: wrong kind, range or name."""
+
+
+class ShapeError(ArgumentError):
+    """Shapes or sizes that do not fit each other."""
+
+
+class DtypeError(ArgumentError, TypeError):
+    """A dtype that the operation or layer does not take."""
+
+
+class RuntimeCheckError(ShapeError):
+    """A check that only the run-time sizes or values could decide, and that failed."""
+
+
+class MissingPackageError(IsoconvError, ImportError):
+    """An optional package is needed and is not installed."""
+
+
+class InternalError(IsoconvError, AssertionError):
+    """isoconv contradicts itself: always a defect of ours, never of the user."""
+
+
+def explain(where: str, given: object, expected: str, remedy: str = "") -> str:
+    """The message of an error: where it happened, what was given, what would work, what to do.
+
+    >>> explain("Conv1D 'conv1d': padding", "'sane'", "one of 'valid', 'same', 'causal'")
+    "Conv1D 'conv1d': padding: expected one of 'valid', 'same', 'causal'; got 'sane'."
+    """
+    text = f"{where}: expected {expected}; got {given}."
+    return f"{text} {remedy}" if remedy else text

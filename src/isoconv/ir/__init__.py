@@ -1,0 +1,1 @@
+"""What a program is: sizes, geometry, operations, graphs, their checks and their text."""

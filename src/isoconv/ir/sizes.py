@@ -1,0 +1,266 @@
+"""Sizes of tensors that may be unknown until run time: integers, or expressions of named sizes.
+
+An expression is kept as a polynomial in canonical form, so that equal sizes compare equal. Its
+atoms are names, floor divisions and maxima.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Union
+
+from isoconv.errors import InternalError
+
+
+@dataclass(frozen=True, order=True)
+class Name:
+    """A size given at run time."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Floor:
+    """`numerator // divisor`, rounded towards minus infinity."""
+
+    numerator: Dim
+    divisor: Dim
+
+    def __str__(self) -> str:
+        return f"floor({self.numerator}, {self.divisor})"
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """The larger of two sizes."""
+
+    left: Dim
+    right: Dim
+
+    def __str__(self) -> str:
+        return f"max({self.left}, {self.right})"
+
+
+Atom = Name | Floor | Maximum
+Monomial = tuple[Atom, ...]
+
+
+@dataclass(frozen=True)
+class Size:
+    """A polynomial of atoms with integer coefficients; build it with `+ - * //` and `maximum`."""
+
+    terms: tuple[tuple[Monomial, int], ...]
+
+    def __add__(self, other: Dim) -> Dim:
+        return _collect([*self.terms, *_terms(other)])
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Dim:
+        return self * -1
+
+    def __sub__(self, other: Dim) -> Dim:
+        return self + other * -1
+
+    def __rsub__(self, other: Dim) -> Dim:
+        return self * -1 + other
+
+    def __mul__(self, other: Dim) -> Dim:
+        return _collect(
+            (_product(left, right), x * y) for left, x in self.terms for right, y in _terms(other)
+        )
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Dim) -> Dim:
+        if isinstance(other, Size):
+            return _divide_by_size(self, other)
+        if other <= 0:
+            raise InternalError(f"a size is divided by {other}")
+        whole = [(m, c // other) for m, c in self.terms if m and c % other == 0]
+        rest = [(m, c) for m, c in self.terms if not m or c % other != 0]
+        constant = sum(c for m, c in rest if not m)
+        if all(not m for m, _ in rest):
+            return _collect([*whole, ((), constant // other)])
+        return _collect(whole) + Size((((Floor(_collect(rest), other),), 1),))
+
+    def __rfloordiv__(self, other: int) -> Dim:
+        return Size((((Floor(other, self),), 1),))
+
+    def __str__(self) -> str:
+        text = ""
+        for monomial, coefficient in self.terms:
+            factors = "*".join(map(str, monomial))
+            sign = "-" if coefficient < 0 else "+"
+            number = abs(coefficient)
+            body = (
+                factors
+                if number == 1 and factors
+                else "*".join(filter(None, (str(number), factors)))
+            )
+            text += f"{sign}{body}"
+        return text.removeprefix("+")
+
+    __repr__ = __str__
+
+
+Dim = Union[int, Size]  # noqa: UP007 - both sides are needed before Size exists
+Shape = tuple[Dim, ...]
+
+
+def name(text: str) -> Size:
+    """The size called `text`."""
+    return Size((((Name(text),), 1),))
+
+
+def maximum(left: Dim, right: Dim) -> Dim:
+    """The larger of two sizes, decided here where their difference is a known number."""
+    difference = left - right
+    if isinstance(difference, int):
+        return left if difference >= 0 else right
+    return Size((((Maximum(left, right),), 1),))
+
+
+def minimum(left: Dim, right: Dim) -> Dim:
+    return -maximum(-left, -right)
+
+
+def product(dims: Iterable[Dim]) -> Dim:
+    """The number of elements of a shape."""
+    result: Dim = 1
+    for dim in dims:
+        result = result * dim
+    return result
+
+
+def ceildiv(left: Dim, right: int) -> Dim:
+    return (left + (right - 1)) // right
+
+
+def known(dims: Iterable[Dim]) -> bool:
+    """Whether every size is a number."""
+    return all(isinstance(dim, int) for dim in dims)
+
+
+def names(dim: Dim) -> set[str]:
+    """The run-time sizes that an expression is made of."""
+    if isinstance(dim, int):
+        return set()
+    found: set[str] = set()
+    for monomial, _ in dim.terms:
+        for atom in monomial:
+            match atom:
+                case Name(text):
+                    found.add(text)
+                case Floor(numerator, divisor):
+                    found |= names(numerator) | names(divisor)
+                case Maximum(left, right):
+                    found |= names(left) | names(right)
+    return found
+
+
+def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
+    """The expression with names replaced; names that are not given stay."""
+    if isinstance(dim, int):
+        return dim
+    total: Dim = 0
+    for monomial, coefficient in dim.terms:
+        total = total + coefficient * product(_substitute_atom(atom, values) for atom in monomial)
+    return total
+
+
+def evaluate(dim: Dim, values: Mapping[str, int]) -> int:
+    """The number an expression comes to; every name must be given."""
+    result = substitute(dim, values)
+    if isinstance(result, Size):
+        missing = ", ".join(sorted(names(result)))
+        raise InternalError(f"the sizes {missing} are needed to evaluate {dim}")
+    return result
+
+
+def fold(
+    dim: Dim,
+    number: Callable[[int], object],
+    name_: Callable[[str], object],
+    operate: Callable[[str, object, object], object],
+) -> object:
+    """Rebuilds an expression with other operations: "+", "*", "//" and "max"."""
+    if isinstance(dim, int):
+        return number(dim)
+    total: object | None = None
+    for monomial, coefficient in dim.terms:
+        term: object | None = None if coefficient == 1 and monomial else number(coefficient)
+        for atom in monomial:
+            match atom:
+                case Name(text):
+                    value = name_(text)
+                case Floor(left, right):
+                    sides = (fold(side, number, name_, operate) for side in (left, right))
+                    value = operate("//", *sides)
+                case Maximum(left, right):
+                    sides = (fold(side, number, name_, operate) for side in (left, right))
+                    value = operate("max", *sides)
+            term = value if term is None else operate("*", term, value)
+        total = term if total is None else operate("+", total, term)
+    return number(0) if total is None else total
+
+
+def _substitute_atom(atom: Atom, values: Mapping[str, Dim]) -> Dim:
+    match atom:
+        case Name(text):
+            return values.get(text, name(text))
+        case Floor(numerator, divisor):
+            return substitute(numerator, values) // substitute(divisor, values)
+        case Maximum(left, right):
+            return maximum(substitute(left, values), substitute(right, values))
+
+
+def _terms(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
+    return dim.terms if isinstance(dim, Size) else (((), dim),)
+
+
+def _product(left: Monomial, right: Monomial) -> Monomial:
+    return tuple(sorted(left + right, key=str))
+
+
+def _collect(terms: Iterable[tuple[Monomial, int]]) -> Dim:
+    total: dict[Monomial, int] = {}
+    for monomial, coefficient in terms:
+        total[monomial] = total.get(monomial, 0) + coefficient
+    kept = {m: c for m, c in total.items() if c}
+    if all(not monomial for monomial in kept):
+        return kept.get((), 0)
+    return Size(tuple(sorted(kept.items(), key=_order)))
+
+
+def _order(term: tuple[Monomial, int]) -> tuple[bool, str]:
+    monomial, _ = term
+    return (not monomial, "*".join(map(str, monomial)))
+
+
+def _divide_by_size(left: Size, right: Size) -> Dim:
+    if left == right:
+        return 1
+    if len(right.terms) == 1:
+        quotient = list(_divide_terms(left, right.terms[0]))
+        if len(quotient) == len(left.terms):
+            return _collect(quotient)
+    return Size((((Floor(left, right),), 1),))
+
+
+def _divide_terms(left: Size, divisor: tuple[Monomial, int]) -> Iterator[tuple[Monomial, int]]:
+    """The terms of `left` that `divisor` divides exactly, divided."""
+    monomial, coefficient = divisor
+    for factors, number in left.terms:
+        remaining = list(factors)
+        for atom in monomial:
+            if atom not in remaining:
+                break
+            remaining.remove(atom)
+        else:
+            if number % coefficient == 0:
+                yield tuple(remaining), number // coefficient

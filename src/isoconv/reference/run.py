@@ -1,0 +1,83 @@
+"""Runs a program as its meanings say: binds the run-time sizes, then takes node after node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from isoconv import dtypes
+from isoconv.errors import ArgumentError, RuntimeCheckError, ShapeError, explain
+from isoconv.ir.graph import Graph, Node, resize
+from isoconv.ir.sizes import Name, Shape, Size, evaluate
+from isoconv.reference.meaning import MEANING, Call
+
+Array = np.ndarray[Any, Any]
+
+
+def run(
+    graph: Graph,
+    feeds: Mapping[str, Any],
+    sizes: Mapping[str, int] | None = None,
+    precision: str | None = None,
+) -> list[Array]:
+    """The outputs of a program for arrays given by the names of its inputs.
+
+    sizes: the run-time sizes that stand bare in no input's shape.
+    precision: "float64" computes every float in float64; constants and random numbers stay those
+    of the program.
+    """
+    given = {node["name"]: np.asarray(_feed(node, feeds)) for node in graph.inputs}
+    bound = bind(graph, given, sizes or {})
+    values: dict[Node, Array] = {}
+    for node in graph.nodes:
+        dtype = precision if precision and dtypes.is_float(node.dtype) else node.dtype
+        shape = _numbers(node.shape, bound)
+        if node.op == "input":
+            result = given[node["name"]]
+        else:
+            attrs = {name: resize(value, bound) for name, value in node.attrs}
+            call = Call(attrs, shape, dtype, node.dtype)
+            operands = [values[before] for before in node.inputs]
+            with np.errstate(all="ignore"):
+                result = np.asarray(MEANING[node.op](call, *operands))
+        if result.shape != shape:
+            where = f"{node.origin}: {node.op}".removeprefix(": ")
+            raise RuntimeCheckError(explain(where, str(result.shape), f"the shape {shape}"))
+        values[node] = result.astype(dtype, casting="unsafe", copy=False)
+    return [values[node] for node in graph.outputs]
+
+
+def bind(graph: Graph, given: Mapping[str, Array], sizes: Mapping[str, int]) -> dict[str, int]:
+    """The run-time sizes: those given, and those that stand bare in the shape of an input."""
+    bound = dict(sizes)
+    for node in graph.inputs:
+        actual = given[node["name"]].shape
+        if len(actual) != node.rank:
+            raise ShapeError(explain(node["name"], str(actual), f"{node.rank} dimensions"))
+        for dim, number in zip(node.shape, actual, strict=True):
+            text = _bare(dim)
+            if text is not None and bound.setdefault(text, number) != number:
+                raise ShapeError(explain(node["name"], str(actual), f"{text} = {bound[text]}"))
+    return bound
+
+
+def _bare(dim: object) -> str | None:
+    """The name that a size consists of, if it is nothing else."""
+    if isinstance(dim, Size):
+        match dim.terms:
+            case (((Name(text),), 1),):
+                return text
+    return None
+
+
+def _feed(node: Node, feeds: Mapping[str, Any]) -> Any:
+    if node["name"] not in feeds:
+        given = ", ".join(feeds) or "nothing"
+        raise ArgumentError(explain("run", given, f"an array for input {node['name']!r}"))
+    return feeds[node["name"]]
+
+
+def _numbers(shape: Shape, bound: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(evaluate(dim, bound) for dim in shape)
