@@ -13,7 +13,7 @@ from isoconv import dtypes
 from isoconv.errors import InternalError
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Node, origin, sort
-from isoconv.ir.ops import OPS, agree, make
+from isoconv.ir.ops import OPERANDS, OPS, agree, make
 from isoconv.ir.sizes import Dim, Shape
 
 Rule = Callable[[Node, Node, int], Node]
@@ -195,12 +195,9 @@ def _conv(dy: Node, y: Node, operand: int) -> Node:
     """Each face's derivative is another face: dy takes the place of the face solved for."""
     attrs = dict(y.attrs)
     solved = attrs.pop("face")
-    parts = dict(zip(_OPERANDS[solved], y.inputs, strict=True)) | {solved: dy}
-    wanted = _OPERANDS[solved][operand]
-    return make("conv", *(parts[part] for part in _OPERANDS[wanted]), face=wanted, **attrs)
-
-
-_OPERANDS = {"y": "xw", "x": "wy", "w": "xy"}
+    parts = dict(zip(OPERANDS[solved], y.inputs, strict=True)) | {solved: dy}
+    wanted = OPERANDS[solved][operand]
+    return make("conv", *(parts[part] for part in OPERANDS[wanted]), face=wanted, **attrs)
 
 
 def _scatter(dy: Node, taps: Node, axes: Sequence[Axis], x: Node) -> Node:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from isoconv.errors import InternalError
 from isoconv.ir.sizes import Dim, ceildiv, maximum
 
 
@@ -23,6 +24,10 @@ class Axis:
     dilation: int = 1
     low: Dim = 0
     high: Dim = 0
+
+    def __post_init__(self) -> None:
+        if min(self.taps, self.stride, self.dilation) < 1:
+            raise InternalError(f"a window of {self}")
 
     @property
     def span(self) -> int:
@@ -41,8 +46,13 @@ def span(taps: int, dilation: int) -> int:
 
 def same(length: Dim, taps: int, stride: int, dilation: int) -> tuple[Dim, Dim]:
     """Keras' "same": ceil(length / stride) outputs, the odd position on the right."""
-    needed = (ceildiv(length, stride) - 1) * stride + span(taps, dilation) - length
-    total = maximum(needed, 0)
+    width = span(taps, dilation)
+    if width == 1:
+        return 0, 0
+    total = (ceildiv(length, stride) - 1) * stride + width - length
+    # Windows that touch each other need never less than nothing: the expression stays simple.
+    if width < stride:
+        total = maximum(total, 0)
     left = total // 2
     return left, total - left
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Union
 
 from isoconv.errors import InternalError
@@ -81,12 +82,10 @@ class Size:
             return _divide_by_size(self, other)
         if other <= 0:
             raise InternalError(f"a size is divided by {other}")
-        whole = [(m, c // other) for m, c in self.terms if m and c % other == 0]
-        rest = [(m, c) for m, c in self.terms if not m or c % other != 0]
-        constant = sum(c for m, c in rest if not m)
-        if all(not m for m, _ in rest):
-            return _collect([*whole, ((), constant // other)])
-        return _collect(whole) + Size((((Floor(_collect(rest), other),), 1),))
+        # Whole multiples of the divisor come out, so that what stays under it is unique.
+        whole = _collect((m, c // other) for m, c in self.terms)
+        rest = _collect((m, c % other) for m, c in self.terms)
+        return whole + _floor(rest, other)
 
     def __rfloordiv__(self, other: int) -> Dim:
         return Size((((Floor(other, self),), 1),))
@@ -94,16 +93,12 @@ class Size:
     def __str__(self) -> str:
         text = ""
         for monomial, coefficient in self.terms:
-            factors = "*".join(map(str, monomial))
-            sign = "-" if coefficient < 0 else "+"
             number = abs(coefficient)
-            body = (
-                factors
-                if number == 1 and factors
-                else "*".join(filter(None, (str(number), factors)))
-            )
-            text += f"{sign}{body}"
-        return text.removeprefix("+")
+            shown = [] if number == 1 and monomial else [number]
+            body = "*".join(map(str, [*shown, *monomial]))
+            sign = "-" if coefficient < 0 else "+"
+            text += f" {sign} {body}" if text else f"{sign}{body}".removeprefix("+")
+        return text
 
     __repr__ = __str__
 
@@ -111,17 +106,25 @@ class Size:
 Dim = Union[int, Size]  # noqa: UP007 - both sides are needed before Size exists
 Shape = tuple[Dim, ...]
 
+RESERVED = frozenset({"floor", "max", "inf", "nan", "true", "false"})
+"""Words that mean something else where a size is printed."""
+
 
 def name(text: str) -> Size:
-    """The size called `text`."""
+    """The size called `text`, an identifier."""
+    if not text.isidentifier() or text in RESERVED:
+        raise InternalError(f"a size cannot be called {text!r}")
     return Size((((Name(text),), 1),))
 
 
 def maximum(left: Dim, right: Dim) -> Dim:
     """The larger of two sizes, decided here where their difference is a known number."""
-    difference = left - right
-    if isinstance(difference, int):
-        return left if difference >= 0 else right
+    for larger, smaller in ((left, right), (right, left)):
+        least = lower_bound(larger - smaller)
+        if least is not None and least >= 0:
+            return larger
+    if (isinstance(left, int), str(left)) > (isinstance(right, int), str(right)):
+        left, right = right, left
     return Size((((Maximum(left, right),), 1),))
 
 
@@ -139,6 +142,41 @@ def product(dims: Iterable[Dim]) -> Dim:
 
 def ceildiv(left: Dim, right: int) -> Dim:
     return (left + (right - 1)) // right
+
+
+def lower_bound(dim: Dim) -> int | None:
+    """A number that the size cannot fall below, where one is evident; a name is at least 0."""
+    total = 0
+    for monomial, coefficient in _terms(dim):
+        least = _lower_term(monomial, coefficient)
+        if least is None:
+            return None
+        total += least
+    return total
+
+
+def _lower_term(monomial: Monomial, coefficient: int) -> int | None:
+    least = [_lower_atom(atom) for atom in monomial]
+    found = [n for n in least if n is not None]
+    if monomial and (coefficient < 0 or len(found) < len(least)):
+        return None
+    # A product of several is bounded by the product of their bounds only above zero.
+    if len(found) > 1 and min(found) < 0:
+        return None
+    return coefficient * prod(found)
+
+
+def _lower_atom(atom: Atom) -> int | None:
+    match atom:
+        case Name():
+            return 0
+        case Floor(numerator, int(divisor)):
+            least = lower_bound(numerator)
+            return None if least is None else least // divisor
+        case Maximum(left, right):
+            found = [n for n in map(lower_bound, (left, right)) if n is not None]
+            return max(found, default=None)
+    return None
 
 
 def known(dims: Iterable[Dim]) -> bool:
@@ -240,6 +278,19 @@ def _collect(terms: Iterable[tuple[Monomial, int]]) -> Dim:
 def _order(term: tuple[Monomial, int]) -> tuple[bool, str]:
     monomial, _ = term
     return (not monomial, "*".join(map(str, monomial)))
+
+
+def _floor(rest: Dim, divisor: int) -> Dim:
+    """`rest // divisor`, where the coefficients of `rest` are in 0..divisor-1."""
+    if isinstance(rest, int):
+        return rest // divisor
+    match rest.terms:
+        # floor((floor(n / a) + c) / b) = floor((n + c*a) / (a*b))
+        case (((Floor(inner, int(first)),), 1),):
+            return inner // (first * divisor)
+        case (((Floor(inner, int(first)),), 1), ((), offset)):
+            return (inner + offset * first) // (first * divisor)
+    return Size((((Floor(rest, divisor),), 1),))
 
 
 def _divide_by_size(left: Size, right: Size) -> Dim:

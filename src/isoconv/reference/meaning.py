@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from isoconv.errors import RuntimeCheckError, explain
 from isoconv.reference import windows
 
 Array = np.ndarray[Any, Any]
@@ -161,17 +162,21 @@ def _argmax(call: Call, x: Array) -> Any:
 
 
 def _gather(call: Call, table: Array, rows: Array) -> Array:
-    result = np.zeros(call.shape, call.dtype)
-    there = (rows >= 0) & (rows < len(table))
-    result[there] = table[rows[there]]
-    return result
+    _within(rows, len(table))
+    return table[rows]
 
 
 def _scatter_add(call: Call, rows: Array, updates: Array) -> Array:
+    _within(rows, call.shape[0])
     result = np.zeros(call.shape, call.dtype)
-    there = (rows >= 0) & (rows < len(result))
-    np.add.at(result, rows[there], updates[there])
+    np.add.at(result, rows, updates)
     return result
+
+
+def _within(rows: Array, count: int) -> None:
+    wrong = rows[(rows < 0) | (rows >= count)]
+    if wrong.size:
+        raise RuntimeCheckError(explain("gather", str(wrong[0]), f"rows in 0..{count - 1}"))
 
 
 MEANING |= {
