@@ -6,6 +6,7 @@ an entry that is not exactly what was stored is as good as none.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -28,6 +29,13 @@ _ABANDONED_SECONDS = 3600.0
 # Open only what is there: never through a link, never a pipe that blocks.
 _SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 _SUPPORTED = hasattr(os, "getuid") and os.open in os.supports_dir_fd
+
+# What opening a folder says of one that is not to be used; systems differ about links.
+_UNFIT = {
+    errno.ENOTDIR: "it is a symbolic link or a file",
+    errno.ELOOP: "it is a symbolic link",
+    errno.EACCES: "it may not be opened",
+}
 
 _refused: set[Path] = set()
 # How much may still be written before the folder is measured again, by folder.
@@ -64,8 +72,8 @@ def write(digest: bytes, content: bytes) -> None:
         return
     try:
         with _folder(create=True) as folder:
-            _make_room(folder, len(entry), limit)
-            _replace(folder, _name(digest), entry)
+            if _make_room(folder, len(entry), limit):
+                _replace(folder, _name(digest), entry)
     except (OSError, _Refused):
         return
 
@@ -90,18 +98,22 @@ def _unpack(digest: bytes, entry: bytes) -> bytes | None:
 @contextmanager
 def _folder(create: bool) -> Iterator[int]:
     """A descriptor of the folder: what it names cannot be exchanged while it is used."""
-    path = settings.cache_dir()
+    try:
+        path = settings.cache_dir()
+    except RuntimeError as error:
+        raise _Refused("the user has no home") from error
     if not _SUPPORTED or settings.cache_limit_bytes() == 0 or path in _refused:
-        raise _Refused
+        raise _Refused("it is turned off")
     if create:
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
             path.mkdir(mode=0o700)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _SAFE)
-    except NotADirectoryError:
-        # Also a symbolic link: O_DIRECTORY with O_NOFOLLOW says so of it.
-        raise _refuse(path, "it is a symbolic link or a file") from None
+    except OSError as error:
+        if error.errno in _UNFIT:
+            raise _refuse(path, _UNFIT[error.errno]) from None
+        raise
     try:
         status = os.fstat(descriptor)
         if status.st_uid != os.getuid():
@@ -138,10 +150,11 @@ def _replace(folder: int, name: str, entry: bytes) -> None:
         raise
 
 
-def _make_room(folder: int, size: int, limit: int) -> None:
+def _make_room(folder: int, size: int, limit: int) -> bool:
     """Throws out the entries used longest ago where the folder would pass its limit.
 
-    The folder is measured anew only after a sixteenth of the limit was written.
+    Tells whether an entry of `size` bytes fits. The folder is measured anew only when a
+    sixteenth of the limit has been written.
     """
     path = settings.cache_dir()
     left = _allowance.get(path, 0) - size
@@ -153,11 +166,12 @@ def _make_room(folder: int, size: int, limit: int) -> None:
             for _, length, name in entries:
                 with suppress(OSError):
                     os.unlink(name, dir_fd=folder)
-                total -= length
+                    total -= length
                 if total <= limit - limit // 4:
                     break
         left = min(limit // 16, limit - total)
     _allowance[path] = left
+    return left >= 0
 
 
 def _entries(folder: int) -> Iterator[tuple[float, int, str]]:

@@ -12,8 +12,8 @@ from isoconv import settings
 from isoconv.plan.machine import Machine, describe
 from isoconv.runtime.target import module, process_triple, target_machine
 
-# LLVM does not tell the features of a processor by name, but its code does: a fused
-# multiply-add that is as wide as it can be, and a half-wide load under a mask.
+# LLVM does not tell the features of a processor by name, but its code does: a fused multiply-add
+# as wide as it can be, integers in 256 bits, and 256 bits loaded under a mask.
 _PROBE = """
 declare <16 x float> @llvm.fma.v16f32(<16 x float>, <16 x float>, <16 x float>)
 declare <8 x float> @llvm.masked.load.v8f32.p0(ptr, <8 x i1>, <8 x float>)
@@ -21,6 +21,11 @@ declare <8 x float> @llvm.masked.load.v8f32.p0(ptr, <8 x i1>, <8 x float>)
 define <16 x float> @fused(<16 x float> %a, <16 x float> %b) {
   %r = call <16 x float> @llvm.fma.v16f32(<16 x float> %a, <16 x float> %b, <16 x float> %b)
   ret <16 x float> %r
+}
+
+define <8 x i32> @integer(<8 x i32> %a, <8 x i32> %b) {
+  %r = add <8 x i32> %a, %b
+  ret <8 x i32> %r
 }
 
 define <8 x float> @masked(ptr %p, <8 x i1> %m) {
@@ -66,11 +71,12 @@ def _features(triple: str, cpu: str, missing: Mapping[str, bool]) -> dict[str, b
     flags = ",".join(["+64bit", *(f"-{name}" for name in sorted(missing))])
     machine = target_machine(triple, cpu, flags)
     assembly = machine.emit_assembly(module(_PROBE, machine))
-    fused, masked = assembly.split("masked:")
+    fused, rest = assembly.split("integer:")
+    integer, masked = rest.split("masked:")
     found = {
         "64bit": True,
         "fma": "vfmadd" in fused,
-        "avx2": "vfmadd" in fused and "ymm" in assembly,
+        "avx2": re.search(r"vpaddd.*ymm", integer) is not None,
         "avx512f": "zmm" in fused,
         "avx512vl": re.search(r"ymm\d+ \{%k", masked) is not None,
     }
