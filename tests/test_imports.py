@@ -24,7 +24,7 @@ ORDER = [
     (4, ["runtime"]),
     (5, ["compiler"]),
     (6, ["ops"]),
-    (6, ["autodiff"]),
+    (6, ["autodiff", "utils"]),
     (
         6,
         [
