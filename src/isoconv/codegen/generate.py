@@ -1,0 +1,37 @@
+"""Which generator emits a kernel, and how many tasks it splits into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from isoconv.codegen import gram, kernels, tile
+from isoconv.ir.sizes import Dim, ceildiv, product
+from isoconv.plan.kernel import Kernel
+from isoconv.plan.machine import Machine
+
+GENERATORS: dict[str, Callable[[Kernel, Machine], str]] = {
+    "pull": kernels.pull,
+    "rows": kernels.rows,
+    "scatter": kernels.scatter,
+    "tile": tile.emit,
+    "gram": gram.emit,
+}
+
+
+def emit(kernel: Kernel, machine: Machine) -> str:
+    """The LLVM module of a kernel."""
+    return GENERATORS[kernel.kind](kernel, machine)
+
+
+def tasks(kernel: Kernel, machine: Machine) -> Dim:
+    """How many independent tasks a kernel splits into, in terms of its own sizes."""
+    root = kernel.graph.outputs[0]
+    if kernel.kind == "scatter" or root.rank == 0:
+        return 1
+    if kernel.kind in ("tile", "gram"):
+        anchor = kernel.anchor
+        assert anchor is not None
+        return tile.tasks(anchor, machine) if kernel.kind == "tile" else gram.tasks(anchor, machine)
+    if root.rank == 1 and kernel.kind == "pull":
+        return ceildiv(root.shape[0], kernels.CHUNK)
+    return product(root.shape[:-1])

@@ -1,0 +1,333 @@
+"""The form's face w as a product of overlapping windows with the outputs, both read in place.
+
+Row m of the result is (tap, channel) of the last spatial axis: its elements stand one after the
+other in the input, so a tile of rows times a panel of filters stays in registers over a block of
+positions. Blocks are added to the result in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from isoconv.codegen import taps
+from isoconv.codegen.emit import SCALARS, Builder, Value, vector_type
+from isoconv.codegen.frame import Frame
+from isoconv.codegen.index import Coord
+from isoconv.codegen.pull import BLOCK
+from isoconv.ir.geometry import Axis
+from isoconv.ir.graph import Node
+from isoconv.ir.sizes import number
+from isoconv.plan.kernel import Kernel
+from isoconv.plan.machine import Machine
+from isoconv.plan.tiles import Panel, panels
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one run of contiguous (tap, channel) pairs, and how tasks share them.
+
+    runs: such runs (one a tap where dilation keeps taps apart, else one for all taps of the last
+    axis); length: rows of a run; each: rows of a task.
+    """
+
+    runs: int
+    length: int
+    each: int
+
+
+def rows(node: Node, deep: int) -> Rows:
+    """How the rows of a weight gradient are shared out: about four tasks or more."""
+    axes = node["axes"]
+    channels = number(node.shape[-2])
+    inner = axes[-1] if axes else Axis(1)
+    outer = 1
+    for axis in axes[:-1]:
+        outer *= axis.taps
+    merged = inner.dilation == 1
+    runs = outer * (1 if merged else inner.taps)
+    length = channels * (inner.taps if merged else 1)
+    tiles = -(-length // deep)
+    return Rows(runs, length, deep * min(max(-(-tiles // 4), 1), 16))
+
+
+def tasks(node: Node, machine: Machine) -> int:
+    """How many tasks the kernel of a weight gradient splits into."""
+    shared = rows(node, panels(number(node.shape[-1]), node.dtype, machine)[0].rows)
+    return shared.runs * -(-shared.length // shared.each)
+
+
+def emit(kernel: Kernel, machine: Machine) -> str:
+    """The kernel of one weight gradient."""
+    return _Gram(kernel, machine).text()
+
+
+class _Gram:
+    def __init__(self, kernel: Kernel, machine: Machine) -> None:
+        anchor = kernel.anchor
+        assert anchor is not None
+        self.frame = Frame(kernel, machine)
+        self.b: Builder = self.frame.b
+        self.node = anchor
+        self.x, self.y = anchor.inputs
+        self.lanes = machine.lanes(anchor.dtype)
+        self.scalar = SCALARS[anchor.dtype]
+        self.vector = vector_type(self.scalar, self.lanes)
+        self.pull = self.frame.pull(self.lanes)
+        self.axes: tuple[Axis, ...] = anchor["axes"]
+        self.inner = self.axes[-1] if self.axes else Axis(1)
+        self.channels = number(anchor.shape[-2])
+        self.filters = number(anchor.shape[-1])
+        self.panels = panels(self.filters, anchor.dtype, machine)
+        self.deep = self.panels[0].rows
+        self.shared = rows(anchor, self.deep)
+        self.first = self.y.rank - 1 - max(len(self.axes), 1)
+
+    def text(self) -> str:
+        b, shared = self.b, self.shared
+        pieces = -(-shared.length // shared.each)
+        with b.loop(self.frame.begin, self.frame.end) as task:
+            run = b.floordiv(task.index, pieces)
+            piece = b.sub(task.index, b.mul(run, pieces))
+            start = b.mul(piece, shared.each)
+            stop = b.minimum(b.add(start, shared.each), shared.length)
+            self._clear(run, start, stop)
+            self._positions(run, start, stop)
+        return self.frame.text()
+
+    def _target(self, run: Value, row: Value) -> Value:
+        place = self.b.add(self.b.mul(run, self.shared.length), row)
+        return self.b.at(self.frame.targets[0], self.b.mul(place, self.filters), self.scalar)
+
+    def _clear(self, run: Value, start: Value, stop: Value) -> None:
+        b = self.b
+        size = 4 if self.scalar == "float" else 8
+        count = b.mul(b.sub(stop, start), self.filters * size)
+        target = self._target(run, start)
+        b.call("llvm.memset.p0.i64", "void", target, Value("0", "i8"), count, Value("false", "i1"))
+
+    def _positions(self, run: Value, start: Value, stop: Value) -> None:
+        """All blocks of positions, in order; each for all rows of the task."""
+        b, sizes = self.b, self.frame.sizes
+        outer_taps, inner_tap = self._taps(run)
+        axes = self.axes[:-1]
+        ranges = [
+            taps.outputs(
+                b, sizes, axis, tap, self.x.shape[self.first + i], self.y.shape[self.first + i]
+            )
+            for i, (axis, tap) in enumerate(zip(axes, outer_taps, strict=True))
+        ]
+        counts = [sizes(dim) for dim in self.y.shape[: self.first]]
+        counts += [b.sub(last, begin) for begin, last in ranges]
+
+        def body(numbers: list[Value], carried: tuple[Value, ...]) -> Sequence[Value]:
+            batch = [Coord(n) for n in numbers[: self.first]]
+            outer = [
+                b.add(begin, n) for (begin, _), n in zip(ranges, numbers[self.first :], strict=True)
+            ]
+            places = [
+                Coord(
+                    b.sub(b.add(b.mul(o, axis.stride), b.mul(tap, axis.dilation)), sizes(axis.low))
+                )
+                for o, axis, tap in zip(outer, axes, outer_taps, strict=True)
+            ]
+            zero = Coord(b.i64(0))
+            at = self.pull.lanes.offset(
+                (*batch, *places, zero, zero), self.pull.strides(self.x.shape)
+            )
+            x = b.at(self.frame.pointers[self.x], at.base, self.scalar)
+            at = self.pull.lanes.offset(
+                (*batch, *map(Coord, outer), zero, zero), self.pull.strides(self.y.shape)
+            )
+            y = b.at(self.frame.pointers[self.y], at.base, self.scalar)
+            length = sizes(self.y.shape[-2])
+            with self.pull.scope(), b.loop(0, length, step=BLOCK) as blocks:
+                end = b.minimum(b.add(blocks.index, BLOCK), length)
+                self._tiles(run, inner_tap, x, y, start, stop, blocks.index, end)
+            return []
+
+        self.pull.nest(counts, [], body)
+
+    def _taps(self, run: Value) -> tuple[list[Value], Value]:
+        """The taps of the outer axes, and the inner one where a run has only one tap."""
+        b = self.b
+        merged = self.inner.dilation == 1
+        inner = b.i64(0)
+        if not merged:
+            rest = b.floordiv(run, self.inner.taps)
+            inner = b.sub(run, b.mul(rest, self.inner.taps))
+            run = rest
+        found: list[Value] = []
+        for axis in reversed(self.axes[:-1]):
+            rest = b.floordiv(run, axis.taps)
+            found.append(b.sub(run, b.mul(rest, axis.taps)))
+            run = rest
+        return found[::-1], inner
+
+    def _tiles(
+        self,
+        run: Value,
+        inner_tap: Value,
+        x: Value,
+        y: Value,
+        start: Value,
+        stop: Value,
+        begin: Value,
+        end: Value,
+    ) -> None:
+        b, deep = self.b, self.deep
+        whole = b.mul(b.floordiv(b.sub(stop, start), deep), deep)
+        rest = self.shared.length % deep
+        with b.loop(0, whole, step=deep) as loop, self.pull.scope():
+            self._row_tile(run, inner_tap, x, y, b.add(start, loop.index), begin, end, deep)
+        if rest:
+            last = b.add(start, whole)
+            with b.when(b.compare("slt", last, stop)), self.pull.scope():
+                self._row_tile(run, inner_tap, x, y, last, begin, end, rest)
+
+    def _row_tile(
+        self,
+        run: Value,
+        inner_tap: Value,
+        x: Value,
+        y: Value,
+        row: Value,
+        begin: Value,
+        end: Value,
+        deep: int,
+    ) -> None:
+        """`deep` rows from `row` on, all filters, over positions begin..end-1."""
+        b = self.b
+        live = self._live(inner_tap, row, deep)
+        tile = _RowTile(self, x, y, row, self._start(inner_tap, row), live, deep)
+        for panel in self.panels:
+            with b.loop(0, panel.count, at_least_once=True) as loop:
+                which = loop.index if panel.count > 1 else b.i64(0)
+                filter_ = b.add(b.mul(which, panel.width), panel.start)
+                target = b.at(self._target(run, row), filter_, self.scalar)
+                tile.panel(panel, filter_, target, begin, end)
+
+    def _start(self, inner_tap: Value, row: Value) -> Value:
+        """Where row `row` finds its element for output position 0, from the line's start."""
+        b = self.b
+        shift = b.sub(b.mul(inner_tap, self.inner.dilation), self.frame.sizes(self.inner.low))
+        return b.add(b.mul(shift, self.channels), row)
+
+    def _live(self, inner_tap: Value, row: Value, deep: int) -> list[tuple[Value, Value]]:
+        """The range of live positions of each row; one for all where nothing is padded."""
+        b, axis = self.b, self.inner
+        length, count = self.x.shape[-2], self.y.shape[-2]
+        if axis.low == 0 and axis.high == 0:
+            return [(b.i64(0), self.frame.sizes(count))]
+        if axis.dilation != 1:
+            return [taps.outputs(b, self.frame.sizes, axis, inner_tap, length, count)]
+        return [
+            taps.outputs(
+                b,
+                self.frame.sizes,
+                axis,
+                b.floordiv(b.add(row, r), self.channels),
+                length,
+                count,
+            )
+            for r in range(deep)
+        ]
+
+
+@dataclass
+class _RowTile:
+    """A few rows of the result over a block of positions."""
+
+    gram: _Gram
+    x: Value
+    y: Value
+    row: Value
+    start: Value
+    live: Sequence[tuple[Value, Value]]
+    deep: int
+
+    def panel(self, panel: Panel, filter_: Value, target: Value, begin: Value, end: Value) -> None:
+        b, g = self.gram.b, self.gram
+        zeros = [b.const(g.vector, 0)] * (self.deep * panel.vectors)
+        first, last = self.live[0]
+        for low, high in self.live[1:]:
+            first, last = b.maximum(first, low), b.minimum(last, high)
+        inside = b.minimum(b.maximum(first, begin), end)
+        after = b.maximum(b.minimum(last, end), inside)
+        sums: Sequence[Value] = zeros
+        if len(self.live) > 1:
+            sums = self._edge(panel, filter_, begin, inside, sums)
+        with b.loop(inside, after, carried=sums) as loop:
+            loop.next = tuple(self._step(panel, filter_, loop.index, loop.carried))
+        sums = loop.results
+        if len(self.live) > 1:
+            sums = self._edge(panel, filter_, after, end, sums)
+        self._add(panel, target, sums)
+
+    def _edge(
+        self, panel: Panel, filter_: Value, begin: Value, end: Value, sums: Sequence[Value]
+    ) -> Sequence[Value]:
+        """Positions that only some rows meet: the others keep what they have."""
+        b = self.gram.b
+        with b.loop(begin, end, carried=sums) as loop:
+            alive = [
+                b.op(
+                    "and",
+                    b.compare("sge", loop.index, low),
+                    b.compare("slt", loop.index, high),
+                )
+                for low, high in self.live
+            ]
+            new = self._step(panel, filter_, loop.index, loop.carried, alive)
+            loop.next = tuple(
+                b.select(alive[i // panel.vectors], value, loop.carried[i])
+                for i, value in enumerate(new)
+            )
+        return loop.results
+
+    def _step(
+        self,
+        panel: Panel,
+        filter_: Value,
+        position: Value,
+        sums: Sequence[Value],
+        alive: Sequence[Value] | None = None,
+    ) -> list[Value]:
+        b, g = self.gram.b, self.gram
+        line = b.at(self.y, b.add(b.mul(position, g.filters), filter_), g.scalar)
+        loaded = []
+        for v in range(panel.vectors):
+            address = b.at(line, v * g.lanes, g.scalar)
+            left = panel.width - v * g.lanes
+            if left >= g.lanes:
+                loaded.append(b.load(address, g.vector))
+            else:
+                mask = b.mask_below(b.i64(left), g.lanes)
+                loaded.append(b.load_masked(address, g.vector, mask))
+        place = b.add(b.mul(position, g.inner.stride * g.channels), self.start)
+        result = []
+        for r in range(self.deep):
+            at = b.add(place, r)
+            if alive is not None:
+                at = b.select(alive[r], at, b.i64(0))
+                element = b.at(self.x, at, g.scalar)
+            else:
+                element = b.at(b.at(self.x, place, g.scalar), r, g.scalar)
+            x = b.splat(b.load(element, g.scalar), g.lanes)
+            for v in range(panel.vectors):
+                result.append(b.fma(x, loaded[v], sums[r * panel.vectors + v]))
+        return result
+
+    def _add(self, panel: Panel, target: Value, sums: Sequence[Value]) -> None:
+        """Adds the block's sums to the result."""
+        b, g = self.gram.b, self.gram
+        for i, total in enumerate(sums):
+            r, v = divmod(i, panel.vectors)
+            address = b.at(target, r * g.filters + v * g.lanes, g.scalar)
+            left = panel.width - v * g.lanes
+            if left >= g.lanes:
+                b.store(b.op("fadd", b.load(address, g.vector), total), address)
+            else:
+                mask = b.mask_below(b.i64(left), g.lanes)
+                old = b.load_masked(address, g.vector, mask)
+                b.store_masked(b.op("fadd", old, total), address, mask)

@@ -1,0 +1,120 @@
+"""Which values are written to memory, and which are computed where they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isoconv.ir.graph import Graph, Node
+from isoconv.ir.ops import OPS
+from isoconv.plan.kernel import ANCHORS, REDUCTIONS, Step, is_dense, make_step
+
+_LEAVES = ("full", "size", "iota")
+# Repeating these in every reader costs less than a trip to memory.
+_CHEAP = ("cast", "neg", "broadcast", "lt", "le", "eq", "not", "and", "or")
+
+
+def partition(graph: Graph) -> list[Step]:
+    """The kernels that compute the graph, in order."""
+    return _Partition(graph).steps()
+
+
+class _Partition:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.outputs = set(graph.outputs)
+        self.inline: set[Node] = set()
+        # The one kernel (its root) that holds a node; absent where several do.
+        self.home: dict[Node, Node] = {}
+        # Whether a node has the position and shape of its kernel's root.
+        self.direct: set[Node] = set()
+        self.anchored: dict[Node, Node] = {}
+        for node in reversed(graph.nodes):
+            self._decide(node)
+
+    def steps(self) -> list[Step]:
+        lying = [n for n in self.graph.nodes if n not in self.inline and n.op not in _LEAVES]
+        leaves = set(lying) | {n for n in self.graph.nodes if n.op == "reshape"}
+        together = self._share_kernels(lying)
+        steps = []
+        for node in lying:
+            if node.op in ("input", "reshape") or node in together:
+                continue
+            extra = [other for other, root in together.items() if root is node]
+            steps.append(make_step([node, *extra], leaves - set(extra)))
+        steps += [make_step([n], leaves) for n in self.graph.outputs if n.op in _LEAVES]
+        return steps
+
+    def _decide(self, node: Node) -> None:
+        users = self.graph.users[node]
+        if node.op in _LEAVES or node.op == "input":
+            return
+        cheap = node.op in _CHEAP
+        if (
+            node not in self.outputs
+            and node.op != "reshape"
+            and users
+            and (len(set(users)) == 1 or cheap)
+            and all(self._accepts(user, node) for user in users)
+        ):
+            self.inline.add(node)
+            homes = {self.home.get(user) for user in users}
+            if len(homes) == 1 and (home := homes.pop()) is not None:
+                self.home[node] = home
+                if node.shape == home.shape and all(
+                    user in self.direct and OPS[user.op].kind == "elementwise" for user in users
+                ):
+                    self.direct.add(node)
+                if node.op in ANCHORS:
+                    self.anchored[home] = node
+            return
+        self.home[node] = node
+        self.direct.add(node)
+        if node.op in ANCHORS:
+            self.anchored[node] = node
+
+    def _accepts(self, user: Node, node: Node) -> bool:
+        """Whether a reader may compute an operand itself."""
+        kind = OPS[user.op].kind
+        if node.op in ANCHORS:
+            home = self.home.get(user)
+            if node.op == "conv" and node["face"] == "w" and is_dense(node):
+                return False
+            return (
+                kind == "elementwise"
+                and user in self.direct
+                and home is not None
+                and home not in self.anchored
+                and node.shape == home.shape
+            )
+        if user.op == "reshape" or (self.home.get(user) is None and node.op not in _CHEAP):
+            return False
+        return kind in ("elementwise", "view") or user.op in REDUCTIONS
+
+    def _share_kernels(self, lying: Sequence[Node]) -> dict[Node, Node]:
+        """Values that only one kernel reads, at its own positions, are written by that kernel."""
+        together: dict[Node, Node] = {}
+        for node in lying:
+            users = self.graph.users[node]
+            homes = {self.home.get(user) for user in users}
+            if not users or len(homes) != 1 or OPS[node.op].kind != "elementwise":
+                continue
+            (home,) = homes
+            if (
+                home is None
+                or home in self.anchored
+                or node in self.anchored
+                or home.shape != node.shape
+                or home.dtype != node.dtype
+                or not all(
+                    user in self.direct and OPS[user.op].kind == "elementwise" for user in users
+                )
+            ):
+                continue
+            together[node] = together.get(home, home)
+        return {node: _last(together, node) for node in together}
+
+
+def _last(together: dict[Node, Node], node: Node) -> Node:
+    while node in together:
+        node = together[node]
+    return node

@@ -1,0 +1,286 @@
+"""What one kernel computes, stripped of everything that does not change its code.
+
+A kernel is a small graph whose inputs are called a0, a1, ... and whose run-time sizes are called
+n0, n1, ...; two places that differ only in names and lengths share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from isoconv.ir import text
+from isoconv.ir.geometry import Axis
+from isoconv.ir.graph import Graph, Node, raw
+from isoconv.ir.ops import OPS
+from isoconv.ir.sizes import Dim, Shape, Size, name, number, product, substitute
+
+REDUCTIONS = ("reduce_sum", "reduce_max", "argmax")
+WINDOWS = ("pool_max", "pool_argmax", "pool_take", "pool_scatter")
+# A kernel holds at most one of these; what follows it elementwise is its epilogue.
+ANCHORS = ("conv", "gather", "scatter_add", *WINDOWS, *REDUCTIONS)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """kind: which generator emits it ("pull", "rows", "scatter", "tile", "gram"); graph: what it
+    gives; sizes: the names of its run-time sizes, in the order of its arguments.
+    """
+
+    kind: str
+    graph: Graph
+    sizes: tuple[str, ...]
+
+    @cached_property
+    def key(self) -> str:
+        """Equal keys mean equal code."""
+        return f"{self.kind} {' '.join(self.sizes)}\n{text.show(self.graph)}"
+
+    @property
+    def anchor(self) -> Node | None:
+        return find_anchor(self.graph.nodes)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel at work: the nodes it reads and writes, the sizes it is given."""
+
+    kernel: Kernel
+    inputs: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+    sizes: tuple[Dim, ...]
+
+    def at_home(self, dim: Dim) -> Dim:
+        """A size of the kernel in terms of the program's sizes."""
+        return substitute(dim, dict(zip(self.kernel.sizes, self.sizes, strict=True)))
+
+
+def find_anchor(nodes: Iterable[Node]) -> Node | None:
+    return next((node for node in nodes if node.op in ANCHORS), None)
+
+
+def make_step(roots: Sequence[Node], leaves: Iterable[Node]) -> Step:
+    """The kernel that computes `roots` from `leaves`, which lie in memory."""
+    inside, given = _inside(roots, set(leaves))
+    outputs, inputs = tuple(roots), tuple(given)
+    if _collapsible(inside):
+        roots, given = _collapse(roots, inside, given)
+    elif _is_product(inside, given):
+        roots, given = _flatten(roots, inside, given)
+    return _abstract(roots, given, inputs, outputs)
+
+
+def _inside(roots: Sequence[Node], leaves: set[Node]) -> tuple[list[Node], list[Node]]:
+    """The nodes to compute, inputs first, and the leaves they read."""
+    stops = leaves - set(roots)
+    inside: dict[Node, None] = {}
+    given: dict[Node, None] = {}
+
+    def visit(node: Node) -> None:
+        if node in stops or node.op == "input":
+            given.setdefault(node)
+            return
+        if node not in inside:
+            for before in node.inputs:
+                visit(before)
+            inside.setdefault(node)
+
+    for root in roots:
+        visit(root)
+    return list(inside), list(given)
+
+
+# -- fewer axes -------------------------------------------------------------------------------
+
+
+def _collapsible(inside: Sequence[Node]) -> bool:
+    """Whether every node keeps positions as they are, but for one reduction."""
+    heavy = [node for node in inside if OPS[node.op].kind != "elementwise"]
+    others = [node for node in heavy if node.op not in ("full", "size", "broadcast", "random")]
+    return len(others) <= 1 and all(node.op in ("reduce_sum", "reduce_max") for node in others)
+
+
+def _collapse(
+    roots: Sequence[Node], inside: Sequence[Node], given: Sequence[Node]
+) -> tuple[list[Node], list[Node]]:
+    """The same computation on tensors of fewer axes: neighbours that move together become one."""
+    reduction = next((n for n in inside if n.op in REDUCTIONS), None)
+    whole = reduction.inputs[0].shape if reduction else _widest([*roots, *inside])
+    reduced = set(reduction["axes"]) if reduction else set()
+    tensors = [n for n in (*given, *inside) if n.rank == len(whole)]
+    groups: list[list[int]] = []
+    for axis, dim in enumerate(whole):
+        if dim == 1 and axis not in reduced:
+            continue
+        if groups and _together(groups[-1][-1], axis, reduced, tensors):
+            groups[-1].append(axis)
+        else:
+            groups.append([axis])
+
+    def collapse(shape: Shape) -> Shape:
+        if len(shape) != len(whole):
+            return shape
+        return tuple(product(shape[axis] for axis in group) for group in groups)
+
+    new: dict[Node, Node] = {}
+    for place, node in enumerate(given):
+        attrs = {"name": f"g{place}", "shape": collapse(node.shape), "dtype": node.dtype}
+        new[node] = raw("input", (), attrs, collapse(node.shape), node.dtype)
+    for node in inside:
+        if node in new:
+            continue
+        new[node] = _collapsed(node, [new[n] for n in node.inputs], collapse, groups)
+    return [new[root] for root in roots], [new[node] for node in given]
+
+
+def _collapsed(
+    node: Node,
+    inputs: Sequence[Node],
+    collapse: Callable[[Shape], Shape],
+    groups: Sequence[Sequence[int]],
+) -> Node:
+    shape = collapse(node.shape)
+    attrs = dict(node.attrs)
+    if "shape" in attrs:
+        attrs["shape"] = shape
+    if "axes" in attrs:
+        reduced = attrs["axes"]
+        attrs["axes"] = tuple(i for i, group in enumerate(groups) if group[0] in reduced)
+    return raw(node.op, inputs, attrs, shape, node.dtype)
+
+
+def _widest(nodes: Sequence[Node]) -> Shape:
+    return max((node.shape for node in nodes), key=len)
+
+
+def _together(left: int, right: int, reduced: set[int], tensors: Sequence[Node]) -> bool:
+    """Whether two neighbouring axes are whole, or of size 1, in the same tensors."""
+    if (left in reduced) != (right in reduced):
+        return False
+    return all((node.shape[left] == 1) == (node.shape[right] == 1) for node in tensors)
+
+
+def _is_product(inside: Sequence[Node], given: Sequence[Node]) -> bool:
+    """Whether a form without windows is the only heavy node, so that places are just rows."""
+    forms = [node for node in inside if node.op == "conv"]
+    if len(forms) != 1 or forms[0]["face"] == "x" or forms[0]["groups"] > 1:
+        return False
+    (form,) = forms
+    if not is_dense(form) or any(
+        (axis.taps, axis.stride, axis.low, axis.high) != (1, 1, 0, 0) for axis in form["axes"]
+    ):
+        return False
+    others = [node for node in inside if node is not form]
+    if form["face"] == "w":
+        return not others
+    whole = form.shape[:-1]
+    leaves = [node for node in given if node not in form.inputs]
+    return all(OPS[n.op].kind == "elementwise" or n.op in ("full", "size") for n in others) and all(
+        n.rank == form.rank and (n.shape[:-1] == whole or all(dim == 1 for dim in n.shape[:-1]))
+        for n in (*leaves, *others)
+    )
+
+
+def _flatten(
+    roots: Sequence[Node], inside: Sequence[Node], given: Sequence[Node]
+) -> tuple[list[Node], list[Node]]:
+    """The same product with one axis of rows instead of batch and places."""
+    form = next(node for node in inside if node.op == "conv")
+    weights = form.inputs[1] if form["face"] == "y" else None
+
+    def flat(node: Node) -> Shape:
+        if node is weights or (node is form and weights is None):
+            return node.shape[-2:]
+        return (product(node.shape[:-1]), node.shape[-1])
+
+    new: dict[Node, Node] = {}
+    for place, node in enumerate(given):
+        attrs = {"name": f"g{place}", "shape": flat(node), "dtype": node.dtype}
+        new[node] = raw("input", (), attrs, flat(node), node.dtype)
+    for node in inside:
+        attrs = dict(node.attrs)
+        if node is form:
+            attrs |= {"axes": (), "sizes": ()}
+        if "shape" in attrs:
+            attrs["shape"] = flat(node)
+        new[node] = raw(node.op, [new[n] for n in node.inputs], attrs, flat(node), node.dtype)
+    return [new[root] for root in roots], [new[node] for node in given]
+
+
+# -- fewer names ------------------------------------------------------------------------------
+
+
+def _abstract(
+    roots: Sequence[Node],
+    given: Sequence[Node],
+    inputs: tuple[Node, ...],
+    outputs: tuple[Node, ...],
+) -> Step:
+    """Names inputs and sizes by their order, so that equal work has equal text."""
+    numbers: dict[Dim, Size] = {}
+
+    def rename(dim: Dim) -> Dim:
+        if isinstance(dim, int):
+            return dim
+        return numbers.setdefault(dim, name(f"n{len(numbers)}"))
+
+    new: dict[Node, Node] = {}
+    for place, node in enumerate(given):
+        shape = tuple(map(rename, node.shape))
+        attrs = {"name": f"a{place}", "shape": shape, "dtype": node.dtype}
+        new[node] = raw("input", (), attrs, shape, node.dtype)
+    inside, _ = _inside(roots, set(given) - set(roots))
+    for node in inside:
+        shape = tuple(map(rename, node.shape))
+        changed = {key: _renamed(value, rename) for key, value in node.attrs}
+        new[node] = raw(node.op, [new[n] for n in node.inputs], changed, shape, node.dtype)
+    graph = Graph(tuple(new[n] for n in given), tuple(new[root] for root in roots))
+    kernel = Kernel(choose_kind(graph), graph, tuple(map(str, numbers.values())))
+    return Step(kernel, inputs, outputs, tuple(numbers))
+
+
+def _renamed(value: Any, rename: Callable[[Dim], Dim]) -> Any:
+    """An attribute with its run-time sizes renamed."""
+    if isinstance(value, Size):
+        return rename(value)
+    if isinstance(value, tuple):
+        return tuple(_renamed(item, rename) for item in value)
+    if isinstance(value, Axis):
+        return replace(value, low=rename(value.low), high=rename(value.high))
+    return value
+
+
+def choose_kind(graph: Graph) -> str:
+    """Which generator emits a kernel."""
+    anchor = find_anchor(graph.nodes)
+    if anchor is None:
+        return "pull"
+    if anchor.op == "scatter_add":
+        return "scatter"
+    if anchor.op in ("reduce_sum", "reduce_max") and anchor.inputs[0].rank - 1 in anchor["axes"]:
+        return "rows"
+    if anchor.op == "conv" and is_dense(anchor):
+        return "gram" if anchor["face"] == "w" else "tile"
+    return "pull"
+
+
+def is_dense(conv: Node) -> bool:
+    """Whether register tiles pay: there is one group, or filters sum over several channels."""
+    if conv.rank < 2 or any(operand.op == "full" for operand in conv.inputs):
+        return False
+    if conv["face"] == "w":
+        return bool(conv["groups"] == 1)
+    weights = conv.inputs[1 if conv["face"] == "y" else 0]
+    return conv["groups"] == 1 or conv["face"] == "xt" or number(weights.shape[-2]) > 1
+
+
+def copy_step(node: Node, which: int) -> tuple[Step, Node]:
+    """The kernel that copies a value that lies in memory, and the node that stands for copy
+    number `which`.
+    """
+    result = raw("copy", (node,), {"number": which}, node.shape, node.dtype)
+    size = (product(node.shape),)
+    flat = raw("input", (), {"name": "flat", "shape": size, "dtype": node.dtype}, size, node.dtype)
+    return _abstract([flat], [flat], (node,), (result,)), result

@@ -1,0 +1,82 @@
+"""The form's faces as the kernels take them: the same sums, the weights laid out for the reader."""
+
+from __future__ import annotations
+
+from isoconv.ir.geometry import Axis
+from isoconv.ir.graph import Graph, Node, raw, rebuild, rewrite
+from isoconv.ir.ops import make
+from isoconv.ir.sizes import Dim
+
+
+def lower(graph: Graph) -> Graph:
+    """The graph with every face x and every depthwise form in the shape a kernel knows."""
+    return Graph(graph.inputs, tuple(rewrite(graph.outputs, _lower)))
+
+
+def _lower(node: Node, inputs: tuple[Node, ...]) -> Node:
+    if node.op == "conv" and node["face"] == "x" and not is_depthwise(node):
+        return _face_x(node, *inputs)
+    if node.op == "conv" and node["face"] == "y" and _repeats_channels(node):
+        return _depthwise(node, *inputs)
+    return rebuild(node, inputs)
+
+
+def is_depthwise(node: Node) -> bool:
+    """Whether every channel is a group of its own, with one filter."""
+    operand = node.inputs[0]
+    channels = operand.shape[-2] if node["face"] == "x" else operand.shape[-1] // node["groups"]
+    if node["face"] == "w":
+        return node["groups"] > 1 and channels == 1 and node.shape[-1] == node["groups"]
+    weights = node.inputs[0 if node["face"] == "x" else 1]
+    return node["groups"] > 1 and channels == 1 and weights.shape[-1] == node["groups"]
+
+
+def _repeats_channels(node: Node) -> bool:
+    _, w = node.inputs
+    return node["groups"] > 1 and w.shape[-2] == 1 and w.shape[-1] > node["groups"]
+
+
+def _depthwise(node: Node, x: Node, w: Node) -> Node:
+    """Several filters a channel: the channel repeated, then one filter for each copy."""
+    lead, channels, filters = x.shape[:-1], node["groups"], node.shape[-1]
+    each = filters // channels
+    apart = make("reshape", x, shape=(*lead, channels, 1))
+    copies = make("broadcast", apart, shape=(*lead, channels, each))
+    repeated = make("reshape", copies, shape=(*lead, filters))
+    attrs = dict(node.attrs) | {"groups": filters}
+    return make("conv", repeated, w, **attrs)
+
+
+def _face_x(node: Node, w: Node, y: Node) -> Node:
+    """Weights [k..., c, g*f] become [k..., f, g*c]; without strides the taps are turned round and
+    the face becomes y of the outputs, padded by what the windows overhang.
+    """
+    groups, axes = node["groups"], node["axes"]
+    turned = _transpose(w, groups)
+    if any(axis.stride > 1 for axis in axes):
+        # A face of the kernels' own, unknown to the program: x with its weights turned.
+        return raw("conv", (turned, y), dict(node.attrs) | {"face": "xt"}, node.shape, node.dtype)
+    if axes:
+        turned = make("reverse", turned, axes=tuple(range(len(axes))))
+    first = y.rank - 1 - len(axes)
+    back = tuple(
+        _backwards(axis, size, y.shape[first + i])
+        for i, (axis, size) in enumerate(zip(axes, node["sizes"], strict=True))
+    )
+    return make("conv", y, turned, face="y", axes=back, groups=groups, sizes=y.shape[first:-1])
+
+
+def _transpose(w: Node, groups: int) -> Node:
+    *taps, channels, filters = w.shape
+    rank = len(taps)
+    apart = make("reshape", w, shape=(*taps, channels, groups, filters // groups))
+    perm = (*range(rank), rank + 2, rank + 1, rank)
+    swapped = make("transpose", apart, perm=perm)
+    return make("reshape", swapped, shape=(*taps, filters // groups, groups * channels))
+
+
+def _backwards(axis: Axis, length: Dim, outputs: Dim) -> Axis:
+    """The axis along which outputs are gathered back to `length` inputs."""
+    low = axis.span - 1 - axis.low
+    high = length + axis.span - 1 - outputs - low
+    return Axis(axis.taps, 1, axis.dilation, low, high)

@@ -1,0 +1,52 @@
+"""Register tiles: how many rows and vectors of the result a kernel keeps in registers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from isoconv.ir.graph import Node
+from isoconv.plan.machine import Machine
+
+# Rows of one task: enough to use a panel of the weights often, few enough to share out.
+_TILES_A_TASK = 8
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Neighbouring filters worked on together: `vectors` registers wide, `rows` deep.
+
+    start: the first filter; width: filters in it; count: how many such panels follow each other.
+    """
+
+    start: int
+    width: int
+    count: int
+    vectors: int
+    rows: int
+
+
+def panels(filters: int, dtype: str, machine: Machine) -> list[Panel]:
+    """The filters of one group split into panels; only the last one is narrower."""
+    lanes = machine.lanes(dtype)
+    vectors = -(-filters // lanes)
+    widest = 4 if machine.registers >= 32 else 2
+    each = -(-vectors // -(-vectors // widest))
+    width = each * lanes
+    count, rest = divmod(filters, width)
+    found = []
+    if count:
+        found.append(Panel(0, width, count, each, rows(each, machine)))
+    if rest:
+        narrow = -(-rest // lanes)
+        found.append(Panel(count * width, rest, 1, narrow, rows(narrow, machine)))
+    return found
+
+
+def rows(vectors: int, machine: Machine) -> int:
+    """The rows that fit beside one row of weights and two broadcast elements."""
+    return min((machine.registers - vectors - 2) // vectors, 14)
+
+
+def block(conv: Node, filters: int, machine: Machine) -> int:
+    """Rows that one task takes."""
+    return _TILES_A_TASK * max(panel.rows for panel in panels(filters, conv.dtype, machine))

@@ -1,0 +1,152 @@
+"""A compiled program as a Python callable: binds sizes, owns arenas, turns codes into errors."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from threading import Lock
+
+import numpy as np
+
+from isoconv import settings
+from isoconv.codegen import driver
+from isoconv.codegen.frame import SYMBOL
+from isoconv.codegen.generate import emit
+from isoconv.errors import InternalError, RuntimeCheckError, ShapeError, explain
+from isoconv.ir.graph import Node
+from isoconv.ir.sizes import Size, evaluate
+from isoconv.plan.kernel import Kernel
+from isoconv.plan.machine import Machine
+from isoconv.plan.memory import ALIGNMENT
+from isoconv.plan.program import Program
+from isoconv.runtime import jit, pool
+
+Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
+_Run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
+
+
+class Executable:
+    """Runs a program on arrays. May be called from many threads at once.
+
+    Arrays are given in the order of the graph's inputs: C-contiguous, of the right dtype. Outputs
+    that overwrite an input are returned as that input's own array.
+    """
+
+    def __init__(
+        self, program: Program, machine: Machine, in_place: Mapping[int, int], threads: int | None
+    ) -> None:
+        self._program = program
+        self._in_place = dict(in_place)
+        self._words = driver.words(program)
+        self._threads = threads or settings.threads()
+        self._addresses = [_load_kernel(step.kernel, machine) for step in program.steps]
+        text = driver.emit(program, machine)
+        self._run = _Run(jit.function("driver\n" + text, driver.SYMBOL, lambda: text, machine))
+        self._frames: list[_Frame] = []
+        self._lock = Lock()
+
+    def __call__(
+        self, arrays: Sequence[Array], out: Sequence[Array | None] | None = None
+    ) -> list[Array]:
+        sizes = self._bind(arrays)
+        outputs = self._outputs(arrays, sizes, out)
+        frame = self._take()
+        try:
+            self._call(frame, sizes, [*arrays, *outputs])
+        finally:
+            with self._lock:
+                self._frames.append(frame)
+        return outputs
+
+    def _bind(self, arrays: Sequence[Array]) -> dict[str, int]:
+        """The run-time sizes, read off the shapes of the arrays."""
+        inputs = self._program.graph.inputs
+        if len(arrays) != len(inputs):
+            raise InternalError(f"{len(inputs)} arrays are needed; got {len(arrays)}")
+        sizes: dict[str, int] = {}
+        later = []
+        for node, array in zip(inputs, arrays, strict=True):
+            if len(array.shape) != len(node.shape):
+                raise ShapeError(_misfit(node, array))
+            for dim, length in zip(node.shape, array.shape, strict=True):
+                name = str(dim) if isinstance(dim, Size) else ""
+                if name in self._program.sizes and name not in sizes:
+                    sizes[name] = length
+                elif dim != length:
+                    later.append((node, array, dim, length))
+        for node, array, dim, length in later:
+            if evaluate(dim, sizes) != length:
+                raise ShapeError(_misfit(node, array))
+        return sizes
+
+    def _outputs(
+        self,
+        arrays: Sequence[Array],
+        sizes: Mapping[str, int],
+        out: Sequence[Array | None] | None,
+    ) -> list[Array]:
+        outputs = []
+        for number, node in enumerate(self._program.graph.outputs):
+            if number in self._in_place:
+                outputs.append(arrays[self._in_place[number]])
+                continue
+            given = out[number] if out is not None else None
+            if given is not None:
+                outputs.append(given)
+                continue
+            shape = tuple(max(evaluate(dim, sizes), 0) for dim in node.shape)
+            outputs.append(np.empty(shape, node.dtype))
+        return outputs
+
+    def _take(self) -> _Frame:
+        with self._lock:
+            if self._frames:
+                return self._frames.pop()
+        return _Frame(self._words, self._addresses, self._threads)
+
+    def _call(self, frame: _Frame, sizes: Mapping[str, int], tensors: Sequence[Array]) -> None:
+        values = frame.words
+        names = self._program.sizes
+        values[self._words.sizes : self._words.tensors] = [sizes[name] for name in names]
+        values[self._words.tensors :] = [array.ctypes.data for array in tensors]
+        code = self._run(frame.address)
+        if code < 0:
+            frame.grow(-code)
+            code = self._run(frame.address)
+        if code:
+            raise RuntimeCheckError(self._message(code))
+
+    def _message(self, code: int) -> str:
+        checks = self._program.checks
+        if code <= len(checks):
+            return checks[code - 1].message
+        return ""
+
+
+class _Frame:
+    """The words that one call gives to the driver, and the arena of that call."""
+
+    def __init__(self, words: driver.Words, addresses: Sequence[int], threads: int) -> None:
+        self.words = np.zeros(words.total, np.int64)
+        self.address = self.words.ctypes.data
+        self.words[driver.CONTROL] = pool.control()
+        self.words[driver.PARALLEL] = pool.parallel_address()
+        self.words[driver.LIMIT] = threads
+        self.words[words.kernels : words.sizes] = addresses
+        self._arena = np.empty(0, np.uint8)
+
+    def grow(self, needed: int) -> None:
+        """Makes the arena at least this many bytes."""
+        self._arena = np.empty(needed + ALIGNMENT, np.uint8)
+        start = -(-self._arena.ctypes.data // ALIGNMENT) * ALIGNMENT
+        self.words[driver.ARENA] = start
+        self.words[driver.CAPACITY] = needed
+
+
+def _load_kernel(kernel: Kernel, machine: Machine) -> int:
+    return jit.function(kernel.key, SYMBOL, lambda: emit(kernel, machine), machine)
+
+
+def _misfit(node: Node, array: Array) -> str:
+    wanted = f"an array of shape ({', '.join(map(str, node.shape))}) and dtype {node.dtype}"
+    return explain(f"input {node['name']}", f"shape {array.shape}", wanted)
