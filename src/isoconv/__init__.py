@@ -1,0 +1,99 @@
+"""isoconv: convolution networks with Keras' contract, in NumPy and LLVM.
+
+Importing this imports nothing else: each name is fetched when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from isoconv import layers, models, ops, settings, training, utils
+    from isoconv.autodiff import value_and_grad, vjp
+    from isoconv.layers.base import Layer
+    from isoconv.layers.input import Input
+    from isoconv.models.model import Model
+    from isoconv.models.sequential import Sequential
+    from isoconv.ops import random
+    from isoconv.ops.variable import Variable
+    from isoconv.registry import register_keras_serializable
+    from isoconv.settings import (
+        floatx,
+        image_data_format,
+        set_floatx,
+        set_image_data_format,
+    )
+    from isoconv.training import activations, constraints, initializers, regularizers
+
+__version__ = "0.1.0"
+
+# Where each public name lives: a module by itself, or a name within one.
+_MODULES = {
+    "activations": "isoconv.training.activations",
+    "constraints": "isoconv.training.constraints",
+    "initializers": "isoconv.training.initializers",
+    "layers": "isoconv.layers",
+    "models": "isoconv.models",
+    "ops": "isoconv.ops",
+    "random": "isoconv.ops.random",
+    "regularizers": "isoconv.training.regularizers",
+    "settings": "isoconv.settings",
+    "training": "isoconv.training",
+    "utils": "isoconv.utils",
+}
+_NAMES = {
+    "Input": "isoconv.layers.input",
+    "Layer": "isoconv.layers.base",
+    "Model": "isoconv.models.model",
+    "Sequential": "isoconv.models.sequential",
+    "Variable": "isoconv.ops.variable",
+    "floatx": "isoconv.settings",
+    "image_data_format": "isoconv.settings",
+    "register_keras_serializable": "isoconv.registry",
+    "set_floatx": "isoconv.settings",
+    "set_image_data_format": "isoconv.settings",
+    "value_and_grad": "isoconv.autodiff",
+    "vjp": "isoconv.autodiff",
+}
+
+__all__ = [
+    "Input",
+    "Layer",
+    "Model",
+    "Sequential",
+    "Variable",
+    "activations",
+    "constraints",
+    "floatx",
+    "image_data_format",
+    "initializers",
+    "layers",
+    "models",
+    "ops",
+    "random",
+    "register_keras_serializable",
+    "regularizers",
+    "set_floatx",
+    "set_image_data_format",
+    "settings",
+    "training",
+    "utils",
+    "value_and_grad",
+    "vjp",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        value: Any = import_module(_MODULES[name])
+    elif name in _NAMES:
+        value = getattr(import_module(_NAMES[name]), name)
+    else:
+        raise AttributeError(f"module 'isoconv' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,74 @@
+"""Checks of the arguments that many layers share: sizes an axis, padding, formats, counts.
+
+`where` names the layer and the argument; every check raises ArgumentError.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from isoconv import settings
+from isoconv.errors import ArgumentError, explain
+
+DATA_FORMATS = ("channels_last", "channels_first")
+
+
+def is_integer(value: Any) -> bool:
+    """Whether this is a whole number, and not a bool."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def sizes(value: Any, rank: int, where: str, allow_zero: bool = False) -> tuple[int, ...]:
+    """One integer for each axis, from one or from `rank` of them."""
+    least = 0 if allow_zero else 1
+    kind = f"{rank} integers" if rank > 1 else "an integer"
+    expected = f"{kind} of at least {least}"
+    if rank > 1:
+        expected = f"an integer or {expected}"
+    if is_integer(value):
+        numbers = [value] * rank
+    else:
+        if isinstance(value, str) or not hasattr(value, "__iter__"):
+            raise ArgumentError(explain(where, repr(value), expected))
+        numbers = list(value)
+    if len(numbers) != rank or not all(map(is_integer, numbers)):
+        raise ArgumentError(explain(where, repr(value), expected))
+    if any(number < least for number in numbers):
+        raise ArgumentError(explain(where, repr(value), expected))
+    return tuple(int(number) for number in numbers)
+
+
+def count(value: Any, where: str) -> int:
+    """A whole number of at least 1."""
+    if not is_integer(value) or value < 1:
+        raise ArgumentError(explain(where, repr(value), "an integer of at least 1"))
+    return int(value)
+
+
+def choice(value: Any, allowed: tuple[str, ...], where: str) -> str:
+    """One of a few words, in any case of letters."""
+    found = value.lower() if isinstance(value, str) else value
+    if found not in allowed:
+        listed = ", ".join(map(repr, allowed))
+        raise ArgumentError(explain(where, repr(value), f"one of {listed}"))
+    return str(found)
+
+
+def padding(value: Any, where: str, causal: bool = False) -> str:
+    """A padding mode; "causal" only where `causal` says so."""
+    return choice(value, ("valid", "same", "causal") if causal else ("valid", "same"), where)
+
+
+def data_format(value: Any, where: str) -> str:
+    """Where the channels stand; None is the process-wide default."""
+    if value is None:
+        return settings.image_data_format()
+    return choice(value, DATA_FORMATS, where)
+
+
+def divisible(number: int, divisor: int, where: str, what: str) -> None:
+    """`number` must be a multiple of `divisor`."""
+    if number % divisor:
+        raise ArgumentError(explain(where, divisor, f"a divisor of the {what}, {number}"))

@@ -1,0 +1,463 @@
+"""The layer: variables, configuration, masks and losses around a `call` written in isoconv.ops."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache, wraps
+from threading import RLock
+from typing import Any, Self
+
+from isoconv import dtypes, naming, registry, settings
+from isoconv.errors import ArgumentError, ShapeError, explain
+from isoconv.ir.graph import origin
+from isoconv.layers import tracking
+from isoconv.ops import tree
+from isoconv.ops.convert import as_array, as_tensor, change_dtype
+from isoconv.ops.dispatch import record
+from isoconv.ops.epoch import epoch
+from isoconv.ops.program import Compiled, abstract, is_array
+from isoconv.ops.recorder import Array, record_into, recording, training, training_scope
+from isoconv.ops.tensor import Call, KerasTensor, Tensor
+from isoconv.ops.variable import Variable
+from isoconv.training import constraints, initializers, regularizers
+
+Shape = tuple[int | None, ...]
+
+
+class Layer(tracking.Tracking):
+    """Keras' layer. Subclasses write `call`, usually `build` and `get_config`.
+
+    Args:
+        activity_regularizer: a penalty on the outputs, divided by the batch size.
+        trainable: whether training changes its weights.
+        dtype: of its weights and its arithmetic; `floatx()` if left out.
+        name: its name; made from the class if left out.
+        input_shape, input_dim: the input without the batch, for the first layer of a Sequential.
+
+    Raises ArgumentError for keywords it does not know.
+    """
+
+    casts_integers = False
+    """Whether integers and bools given as input become the layer's dtype, as floats do."""
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        autocast: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.name = name or naming.unique(naming.snake_case(type(self).__name__))
+        if "input_dim" in kwargs:
+            kwargs["input_shape"] = (kwargs.pop("input_dim"),)
+        self._input_shape_argument: Shape | None = kwargs.pop("input_shape", None)
+        if kwargs:
+            names = ", ".join(kwargs)
+            raise ArgumentError(explain(self.where(), names, "keywords that the layer has"))
+        if not isinstance(trainable, bool):
+            raise ArgumentError(explain(self.where("trainable"), repr(trainable), "a bool"))
+        self._trainable = trainable
+        self._dtype = _dtype_name(dtype, self.where("dtype"))
+        self.autocast = autocast
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.built = False
+        self.supports_masking = type(self).compute_mask is not Layer.compute_mask
+        self.loss_values: list[Any] = []
+        self.build_shapes: dict[str, Any] = {}
+        self._calls: list[Call] = []
+        self._lock = RLock()
+        self._compiled = Compiled(self._in_trace, self.runtime_axes_of)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "build" in cls.__dict__:
+            cls.build = _finishing(cls.build)  # type: ignore[method-assign]
+        if cls.__module__.startswith("isoconv.layers"):
+            registry.builtin("layers")(cls)
+
+    # -- what subclasses write -----------------------------------------------------------------
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the weights, for an input of this shape (None where unknown, batch first)."""
+        self.built = True
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """What the layer computes, in isoconv.ops."""
+        raise NotImplementedError(f"{self.where()}: call is not written")
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the output for an input of this shape, batch included."""
+        shapes = input_shape if _is_nested(input_shape) else [input_shape]
+        drawn = [KerasTensor(tuple(shape), self.compute_dtype) for shape in tree_shapes(shapes)]
+        inputs: Any = drawn if _is_nested(input_shape) else drawn[0]
+        result = abstract(self._in_trace, inputs)
+        return tree.transform(lambda leaf: leaf.shape, result)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The mask of the output; that of the input unless overridden."""
+        return previous_mask
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this layer again."""
+        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        if type(self).get_config is not Layer.get_config:
+            return config
+        return tracking.automatic_config(self, config)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """A new layer with these arguments."""
+        return cls(**config)
+
+    def runtime_axes(self, rank: int) -> Sequence[int]:
+        """The axes of an input array whose sizes may change without compiling anew."""
+        return (0,) if rank else ()
+
+    # -- identity ------------------------------------------------------------------------------
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the weights."""
+        return self._dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of the arithmetic."""
+        return self._dtype
+
+    variable_dtype = dtype
+
+    def where(self, argument: str = "") -> str:
+        """The layer, and one of its arguments, as error messages name them."""
+        text = f"{type(self).__name__} '{self.name}'"
+        return f"{text}: {argument}" if argument else text
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+    # -- variables -----------------------------------------------------------------------------
+
+    def add_weight(
+        self,
+        shape: Any = (),
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """Makes a variable of the layer.
+
+        shape: numbers only. initializer: a name, function or object; "glorot_uniform" for
+        floats and "zeros" for others if left out.
+        """
+        where = self.where(name or "weight")
+        if isinstance(shape, str):
+            raise ArgumentError(explain(where, repr(shape), "a shape", "Give the name as name=."))
+        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+        if not all(isinstance(size, int) for size in sizes):
+            raise ShapeError(explain(where, f"shape {sizes}", "sizes that are all known"))
+        kind = dtypes.standardize(dtype or self.dtype, where)
+        default = "glorot_uniform" if dtypes.is_float(kind) else "zeros"
+        label = name or naming.unique("variable")
+        return self.track(
+            Variable(
+                initializers.get(initializer or default),
+                shape=sizes,
+                dtype=kind,
+                trainable=trainable,
+                name=label,
+                path=f"{self.name}/{label}",
+                regularizer=regularizers.get(regularizer),
+                constraint=constraints.get(constraint),
+            )
+        )
+
+    def get_weights(self) -> list[Array]:
+        """Copies of the weights' arrays, in the order of `weights`."""
+        return [weight.numpy() for weight in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Gives the weights new values. All are checked before any is changed."""
+        own = self.weights
+        if len(weights) != len(own):
+            given = f"{len(weights)} arrays"
+            raise ShapeError(explain(self.where("set_weights"), given, f"{len(own)} arrays"))
+        arrays = [as_array(value, self.where("set_weights")) for value in weights]
+        for weight, array in zip(own, arrays, strict=True):
+            if weight.shape != array.shape:
+                where = self.where(f"set_weights: {weight.path}")
+                raise ShapeError(explain(where, f"shape {array.shape}", f"shape {weight.shape}"))
+        for weight, array in zip(own, arrays, strict=True):
+            weight.assign(array)
+
+    def count_params(self) -> int:
+        """How many numbers the weights hold."""
+        if not self.built:
+            raise ArgumentError(
+                explain(self.where("count_params"), "a layer not built", "a built one", "Call it.")
+            )
+        return sum(weight.size for weight in self.weights)
+
+    # -- losses --------------------------------------------------------------------------------
+
+    def add_loss(self, loss: Any) -> None:
+        """Adds a scalar to what training minimises; called in `call`."""
+        recorder = recording()
+        for each in loss if isinstance(loss, list | tuple) else [loss]:
+            if recorder is None:
+                self.loss_values.append(each)
+            else:
+                recorder.losses.append((self, as_tensor(each)))
+
+    @property
+    def losses(self) -> list[Any]:
+        """The losses added by the last call, and the penalties on trainable weights."""
+        recorder = recording()
+        own = self.all_layers()
+        if recorder is None:
+            found = [value for layer in own for value in layer.loss_values]
+        else:
+            ids = {id(layer) for layer in own}
+            found = [loss for owner, loss in recorder.losses if id(owner) in ids]
+        penalised = [v for v in self.trainable_weights if v.regularizer is not None]
+        return found + [v.regularizer(v) for v in penalised if v.regularizer is not None]
+
+    # -- what `Input` saw ----------------------------------------------------------------------
+
+    @property
+    def input(self) -> Any:
+        """The KerasTensors the layer was first called on."""
+        given = tree.transform(lambda leaf: leaf, self._first_call("input").args)
+        return given[0] if len(given) == 1 else list(given)
+
+    @property
+    def output(self) -> Any:
+        """The KerasTensors the first such call gave."""
+        outputs = self._first_call("output").outputs
+        return outputs[0] if len(outputs) == 1 else list(outputs)
+
+    @property
+    def input_shape(self) -> Any:
+        return tree.transform(lambda leaf: leaf.shape, self.input)
+
+    @property
+    def output_shape(self) -> Any:
+        return tree.transform(lambda leaf: leaf.shape, self.output)
+
+    def _first_call(self, what: str) -> Call:
+        if not self._calls:
+            raise AttributeError(f"{self.where()} has no {what}: it was called on no Input yet")
+        return self._calls[0]
+
+    # -- calling -------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """On arrays: runs at once and gives arrays. On what `Input` gives: draws the model.
+
+        training: whether layers that behave differently in training do so. mask: which steps
+        are present.
+        """
+        if any(isinstance(leaf, KerasTensor) for leaf in tree.leaves((args, kwargs))):
+            return self._drawn(args, kwargs)
+        if recording() is not None:
+            return self._in_trace(*args, **kwargs)
+        return self._at_once(args, kwargs)
+
+    def _drawn(self, args: Any, kwargs: dict[str, Any]) -> Any:
+        self.ensure_built(args, kwargs)
+        result = record(self, self._in_trace, args, kwargs, self.name)
+        first = next(tree.leaves(result), None)
+        if isinstance(first, KerasTensor) and first.call is not None:
+            self._calls.append(first.call)
+        return result
+
+    def _at_once(self, args: Any, kwargs: dict[str, Any]) -> Any:
+        args, kwargs = self.prepare(args, kwargs)
+        self.ensure_built(args, kwargs)
+        arrays = [as_array(leaf) for leaf in tree.leaves((args, kwargs)) if is_array(leaf)]
+        return self.program(arrays, args, kwargs)(arrays)
+
+    def program(self, arrays: Sequence[Array], args: Any, kwargs: dict[str, Any]) -> Any:
+        """The compiled program for prepared arguments; `arrays` are the arrays among them."""
+        kwargs = {**kwargs, "training": self.training_of(kwargs)}
+        return self._compiled.program(arrays, args, kwargs, key=epoch())
+
+    def prepare(self, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """The arguments of a call on arrays, in the dtypes that the layer computes in."""
+        where = self.where("input")
+        args = tuple(_numbers_to_array(each, where) for each in args)
+        return (
+            tree.transform(lambda leaf: self._enter_array(leaf, self.casts_integers), args),
+            tree.transform(lambda leaf: self._enter_array(leaf, False), kwargs),
+        )
+
+    def _enter_array(self, leaf: Any, integers: bool) -> Any:
+        if not is_array(leaf):
+            return leaf
+        array = as_array(leaf, self.where("input"))
+        if self.autocast and (integers or dtypes.is_float(array.dtype.name)):
+            return as_array(array.astype(self.compute_dtype, copy=False))
+        return array
+
+    def runtime_axes_of(self, index: int, array: Array) -> Sequence[int]:
+        """`runtime_axes` of the array that is argument number `index`."""
+        return self.runtime_axes(array.ndim)
+
+    def _in_trace(self, *args: Any, **kwargs: Any) -> Any:
+        """One call inside a trace: tensors in, tensors out, with their masks."""
+        args = tree.transform(lambda leaf: self._enter(leaf, self.casts_integers), args)
+        kwargs = tree.transform(lambda leaf: self._enter(leaf, False), kwargs)
+        self.ensure_built(args, kwargs)
+        accepted = _call_options(type(self).call)
+        train = self.training_of(kwargs)
+        kwargs.pop("training", None)
+        if "training" in accepted:
+            kwargs["training"] = train
+        first = args[0] if args else next(iter(kwargs.values()), None)
+        masks = kwargs.get("mask")
+        masks = _masks_of(first) if masks is None else masks
+        kwargs.pop("mask", None)
+        if "mask" in accepted:
+            kwargs["mask"] = masks
+        with training_scope(train), origin(self.name), self.explaining():
+            outputs = tree.transform(_tensor_or_none, self.call(*args, **kwargs))
+            outputs = self._with_masks(first, masks, outputs)
+            self._add_activity_loss(outputs)
+        return outputs
+
+    def _enter(self, leaf: Any, integers: bool) -> Any:
+        if not (isinstance(leaf, Tensor) or is_array(leaf)):
+            return leaf
+        tensor = as_tensor(leaf)
+        if self.autocast and (integers or dtypes.is_float(tensor.dtype)):
+            return Tensor(change_dtype(tensor, self.compute_dtype).node, tensor.mask)
+        return tensor
+
+    def training_of(self, kwargs: Mapping[str, Any]) -> bool:
+        """What was said here, else around this call, else the default of `call`."""
+        found = kwargs.get("training")
+        found = training() if found is None else found
+        return bool(_call_options(type(self).call).get("training") if found is None else found)
+
+    def _with_masks(self, inputs: Any, masks: Any, outputs: Any) -> Any:
+        overridden = type(self).compute_mask is not Layer.compute_mask
+        if not overridden and (masks is None or not self.supports_masking):
+            return outputs
+        new = self.compute_mask(inputs, masks)
+        if new is None:
+            return outputs
+        if isinstance(outputs, Tensor):
+            return Tensor(outputs.node, as_tensor(new))
+        pairs = zip(outputs, new, strict=True)
+        return [Tensor(out.node, None if m is None else as_tensor(m)) for out, m in pairs]
+
+    def _add_activity_loss(self, outputs: Any) -> None:
+        if self.activity_regularizer is None:
+            return
+        for output in tree.leaves(outputs):
+            batch = as_tensor(output.dims[0], output.dtype)
+            self.add_loss(self.activity_regularizer(output) / batch)
+
+    # -- building ------------------------------------------------------------------------------
+
+    def ensure_built(self, args: Any, kwargs: Mapping[str, Any]) -> None:
+        """Builds the layer for arguments of these shapes, if it is not built yet."""
+        if self.built:
+            return
+        with self._lock:
+            if not self.built:
+                self.build(*self._shapes_for_build(args, kwargs))
+
+    def _shapes_for_build(self, args: Any, kwargs: Mapping[str, Any]) -> list[Any]:
+        """The shapes of the first arguments, as many as `build` takes, batch unknown."""
+        count = len(inspect.signature(self.build).parameters)
+        given = [*args, *(value for key, value in kwargs.items() if key not in _OPTIONS)]
+        return [tree.transform(_shape_of, each) for each in given[:count]]
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Errors raised inside name this layer, if they name none yet."""
+        try:
+            yield
+        except ArgumentError as error:
+            if getattr(error, "layer", None) is not None or str(error).startswith(self.where()):
+                raise
+            new = type(error)(f"{self.where()}: {error}")
+            new.layer = self  # type: ignore[attr-defined]
+            raise new from error
+
+
+_OPTIONS = ("training", "mask")
+
+
+@cache
+def _call_options(call: Callable[..., Any]) -> dict[str, Any]:
+    """Those of training and mask that a layer's `call` takes, with their defaults."""
+    parameters = inspect.signature(call).parameters
+    taken = {name: parameters[name].default for name in _OPTIONS if name in parameters}
+    return {
+        name: None if value is inspect.Parameter.empty else value for name, value in taken.items()
+    }
+
+
+def _finishing(build: Callable[..., None]) -> Callable[..., None]:
+    """What every `build` ends with, also one that forgets to say that it is done."""
+
+    @wraps(build)
+    def finished(self: Layer, *args: Any, **kwargs: Any) -> None:
+        with record_into(None), self.explaining():
+            build(self, *args, **kwargs)
+        shapes = inspect.signature(build).bind(self, *args, **kwargs).arguments
+        self.build_shapes = {key: value for key, value in shapes.items() if key != "self"}
+        self.built = True
+
+    return finished
+
+
+def _dtype_name(dtype: Any, where: str) -> str:
+    """The dtype that Keras' argument means: a name, or a policy as its config."""
+    if isinstance(dtype, dict):
+        dtype = dtype.get("config", {}).get("name")
+    return settings.floatx() if dtype is None else dtypes.standardize(dtype, where)
+
+
+def _shape_of(leaf: Any) -> Any:
+    shape = getattr(leaf, "shape", None)
+    return None if shape is None else (None, *shape[1:])
+
+
+def _is_nested(shape: Any) -> bool:
+    """Whether this is a collection of shapes rather than one."""
+    return isinstance(shape, dict) or any(isinstance(each, list | tuple) for each in shape)
+
+
+def tree_shapes(shapes: Any) -> list[Shape]:
+    """The shapes in a collection of shapes."""
+    return list(shapes.values()) if isinstance(shapes, dict) else list(shapes)
+
+
+def _numbers_to_array(value: Any, where: str) -> Any:
+    """Lists of plain numbers as an array; anything else as it is."""
+    if isinstance(value, list | tuple):
+        leaves = list(tree.leaves(value))
+        if leaves and all(isinstance(leaf, bool | int | float) for leaf in leaves):
+            return as_array(value, where)
+    return as_array(value, where) if isinstance(value, bool | int | float | str) else value
+
+
+def _tensor_or_none(leaf: Any) -> Tensor | None:
+    return None if leaf is None else as_tensor(leaf)
+
+
+def _masks_of(inputs: Any) -> Any:
+    """The masks the inputs carry, in their structure; None if none does."""
+    masks = tree.transform(lambda leaf: getattr(leaf, "mask", None), inputs)
+    return masks if any(mask is not None for mask in tree.leaves(masks)) else None

@@ -1,0 +1,206 @@
+"""Convolution layers of any rank; the classes a user names only fix the rank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from isoconv import ops
+from isoconv.errors import ShapeError, explain
+from isoconv.layers import arguments
+from isoconv.layers.base import Shape
+from isoconv.layers.weighted import Weighted
+from isoconv.ops.program import symbolic
+from isoconv.ops.tensor import Tensor, unknown_as_none
+from isoconv.ops.variable import Variable
+from isoconv.ops.windows import spatial_axes
+
+
+class Windowed(Weighted):
+    """A layer that slides windows over the spatial axes of (batch, spatial..., channels).
+
+    Knows its rank and data format, reads sizes out of shapes, and treats masked steps as absent.
+    """
+
+    rank: int
+    data_format: str
+    kernel_size: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilation_rate: tuple[int, ...]
+    padding: str
+
+    @property
+    def channel_axis(self) -> int:
+        return 1 if self.data_format == "channels_first" else self.rank + 1
+
+    def runtime_axes(self, rank: int) -> Sequence[int]:
+        return [axis for axis in range(rank) if axis != self.channel_axis]
+
+    def channels_of(self, input_shape: Any) -> int:
+        """The number of channels of a shape of the right rank; ShapeError otherwise."""
+        order = "channels, spatial..." if self.channel_axis == 1 else "spatial..., channels"
+        given = f"shape {tuple(input_shape)}"
+        if len(input_shape) != self.rank + 2:
+            wanted = f"{self.rank + 2} dimensions (batch, {order})"
+            raise ShapeError(explain("input", given, wanted))
+        channels = input_shape[self.channel_axis]
+        if channels is None:
+            raise ShapeError(explain("input", given, f"a known size of axis {self.channel_axis}"))
+        return int(channels)
+
+    def check_channels(self, input_shape: Any, wanted: int) -> None:
+        """The input must have the channels that the layer was built for."""
+        channels = self.channels_of(input_shape)
+        if channels != wanted:
+            raise ShapeError(explain("input", f"{channels} channels", f"{wanted}, as built"))
+
+    def spatial_of(self, shape: Any) -> tuple[Any, ...]:
+        """The spatial sizes of a shape."""
+        return tuple(d for axis, d in enumerate(shape) if axis not in (0, self.channel_axis))
+
+    def shape_with(self, batch: Any, spatial: Sequence[Any], channels: int) -> Shape:
+        """A shape in this layer's data format."""
+        if self.channel_axis == 1:
+            return (batch, channels, *spatial)
+        return (batch, *spatial, channels)
+
+    def window_output(self, spatial: Sequence[Any]) -> Shape:
+        """The spatial sizes after the windows; ShapeError where none fits."""
+        lengths = symbolic((None, *spatial))[1:]
+        axes = spatial_axes(
+            lengths, self.kernel_size, self.strides, self.padding, self.dilation_rate
+        )
+        each = zip(axes, lengths, strict=True)
+        return unknown_as_none(tuple(axis.output(length) for axis, length in each))
+
+    def without_masked(self, inputs: Tensor, mask: Tensor | None) -> Tensor:
+        """The inputs with 0 at masked steps, whatever stands there."""
+        if mask is None or mask.ndim != self.rank + 1:
+            return inputs
+        return ops.where(ops.expand_dims(mask, self.channel_axis), inputs, 0.0)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """An output step is kept when its window holds a step that is."""
+        if previous_mask is None or previous_mask.ndim != self.rank + 1:
+            return None
+        steps = ops.expand_dims(ops.cast(previous_mask, self.compute_dtype), -1)
+        kernel = ops.ones((*self.kernel_size, 1, 1), self.compute_dtype)
+        seen = ops.conv(
+            steps, kernel, self.strides, self.padding, "channels_last", self.dilation_rate
+        )
+        return ops.squeeze(seen, -1) > 0
+
+
+class BaseConv(Windowed):
+    """Convolution over `rank` axes, which each class fixes.
+
+    y[o] is the sum over taps k of x[o * stride + k * dilation - padding] w[k].
+
+    Args:
+        filters: the number of output channels.
+        kernel_size: taps, one number or one an axis.
+        strides, dilation_rate: steps of the window and within it; both may be above 1.
+        padding: "valid", "same", and over one axis "causal".
+        data_format: "channels_last" or "channels_first"; None is the process-wide default.
+        groups: parts of the channels convolved apart from each other.
+        activation, use_bias and the rest: as for Dense.
+
+    Weights: kernel (taps..., channels / groups, filters), bias (filters,).
+    """
+
+    kernel: Variable
+    bias: Variable | None
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        rules = {
+            "kernel_initializer": kernel_initializer,
+            "kernel_regularizer": kernel_regularizer,
+            "kernel_constraint": kernel_constraint,
+            "bias_initializer": bias_initializer,
+            "bias_regularizer": bias_regularizer,
+            "bias_constraint": bias_constraint,
+        }
+        super().__init__(
+            activation, use_bias, rules, activity_regularizer=activity_regularizer, **kwargs
+        )
+        rank = self.rank
+        self.kernel_size = arguments.sizes(kernel_size, rank, self.where("kernel_size"))
+        self.strides = arguments.sizes(strides, rank, self.where("strides"))
+        self.dilation_rate = arguments.sizes(dilation_rate, rank, self.where("dilation_rate"))
+        self.padding = arguments.padding(padding, self.where("padding"), causal=rank == 1)
+        self.data_format = arguments.data_format(data_format, self.where("data_format"))
+        self.filters = arguments.count(filters, self.where("filters"))
+        self.groups = arguments.count(groups, self.where("groups"))
+        arguments.divisible(self.filters, self.groups, self.where("groups"), "filters")
+
+    def build(self, input_shape: Any) -> None:
+        channels = self.channels_of(input_shape)
+        arguments.divisible(channels, self.groups, self.where("groups"), "input channels")
+        self.compute_output_shape(input_shape)
+        self.kernel = self.add("kernel", (*self.kernel_size, channels // self.groups, self.filters))
+        self.bias = self.add("bias", (self.filters,)) if self.use_bias else None
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Any:
+        self.check_channels(inputs.shape, self.kernel.shape[-2] * self.groups)
+        outputs = ops.conv(
+            self.without_masked(inputs, mask),
+            self.kernel,
+            self.strides,
+            self.padding,
+            self.data_format,
+            self.dilation_rate,
+        )
+        return self.finish(outputs, self.bias, self.channel_axis)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        self.channels_of(input_shape)
+        spatial = self.window_output(self.spatial_of(input_shape))
+        return self.shape_with(input_shape[0], spatial, self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "filters": self.filters,
+            "kernel_size": list(self.kernel_size),
+            "strides": list(self.strides),
+            "padding": self.padding,
+            "data_format": self.data_format,
+            "dilation_rate": list(self.dilation_rate),
+            "groups": self.groups,
+        }
+
+
+class Conv1D(BaseConv):
+    """Convolution over one axis, such as time: (batch, steps, channels). See BaseConv."""
+
+    rank = 1
+
+
+class Conv2D(BaseConv):
+    """Convolution over two axes: (batch, height, width, channels). See BaseConv."""
+
+    rank = 2
+
+
+class Conv3D(BaseConv):
+    """Convolution over three axes: (batch, depth, height, width, channels). See BaseConv."""
+
+    rank = 3

@@ -1,0 +1,66 @@
+"""What layers with a kernel, a bias and an activation have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isoconv import ops, registry
+from isoconv.layers.base import Layer
+from isoconv.ops.tensor import Tensor
+from isoconv.ops.variable import Variable
+from isoconv.training import activations, constraints, initializers, regularizers
+
+
+class Weighted(Layer):
+    """A layer whose weights each take an initializer, a regularizer and a constraint.
+
+    Subclasses name their weights in `weight_names` ("kernel", "bias"); the arguments
+    `<name>_initializer`, `<name>_regularizer` and `<name>_constraint` then become attributes,
+    part of the config, and what `add` gives the weight.
+    """
+
+    weight_names: tuple[str, ...] = ("kernel", "bias")
+    casts_integers = True
+
+    def __init__(
+        self, activation: Any, use_bias: bool, rules: dict[str, Any], **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        for name in self.weight_names:
+            default = "zeros" if name == "bias" else "glorot_uniform"
+            initializer = rules[f"{name}_initializer"] or default
+            setattr(self, f"{name}_initializer", initializers.get(initializer))
+            setattr(self, f"{name}_regularizer", regularizers.get(rules[f"{name}_regularizer"]))
+            setattr(self, f"{name}_constraint", constraints.get(rules[f"{name}_constraint"]))
+
+    def add(self, name: str, shape: tuple[int, ...]) -> Variable:
+        """The weight of this name, with its initializer, regularizer and constraint."""
+        return self.add_weight(
+            shape=shape,
+            initializer=getattr(self, f"{name}_initializer"),
+            regularizer=getattr(self, f"{name}_regularizer"),
+            constraint=getattr(self, f"{name}_constraint"),
+            name=name,
+        )
+
+    def finish(self, outputs: Tensor, bias: Variable | None, axis: int = -1) -> Any:
+        """The outputs with their bias along `axis`, through the activation."""
+        if bias is not None:
+            shape = [1] * outputs.ndim
+            shape[axis] = bias.shape[0]
+            outputs = outputs + ops.reshape(bias, shape)
+        return self.activation(outputs)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config() | {
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
+        }
+        for name in self.weight_names:
+            for kind in ("initializer", "regularizer", "constraint"):
+                key = f"{name}_{kind}"
+                config[key] = registry.serialize(getattr(self, key))
+        return config

@@ -1,0 +1,167 @@
+"""The model: a layer drawn from `Input` to outputs, or one that subclasses write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+from isoconv import registry
+from isoconv.errors import ArgumentError, explain
+from isoconv.layers.base import Layer
+from isoconv.layers.tracking import Tracking
+from isoconv.models import configuration
+from isoconv.models.network import Network, check_input
+from isoconv.models.predicting import Predicting
+from isoconv.models.summary import summary
+from isoconv.ops import tree
+from isoconv.ops.convert import as_array
+from isoconv.ops.recorder import Array
+from isoconv.ops.tensor import Tensor
+
+
+@registry.builtin("models", "Functional", "functional")
+class Model(Predicting, Layer):
+    """A model: `Model(inputs, outputs)`, or a subclass with `call`.
+
+    Args:
+        inputs: what `Input` gave, or a list or dict of that.
+        outputs: what layers gave, or a list or dict of that.
+        name, trainable: as for layers.
+    """
+
+    _network: Network | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        names = ("inputs", "outputs", "name")
+        given = dict(zip(names, args, strict=False)) | kwargs
+        inputs, outputs = given.pop("inputs", None), given.pop("outputs", None)
+        if len(args) > len(names) or (inputs is None) != (outputs is None):
+            raise ArgumentError(explain("Model", args, "inputs, outputs and name"))
+        if inputs is not None and "name" not in given and type(self) is Model:
+            given["name"] = configuration.functional_name()
+        trainable = given.pop("trainable", True)
+        super().__init__(**given)
+        if inputs is not None:
+            self.draw(inputs, outputs)
+        if not trainable:
+            self.trainable = False
+
+    def draw(self, inputs: Any, outputs: Any) -> None:
+        """Makes the model the one that leads from these inputs to these outputs."""
+        self._network = Network(inputs, outputs)
+        self.built = True
+
+    # -- the model as drawn --------------------------------------------------------------------
+
+    @property
+    def network(self) -> Network | None:
+        """The calls it is made of; None for a subclass with a `call` of its own."""
+        return self._network
+
+    def drawn_network(self) -> Network:
+        """The calls it is made of; ArgumentError where it was not drawn."""
+        if self._network is None:
+            remedy = "Call it on data first, or give the first layer an input shape."
+            raise ArgumentError(explain(self.where(), "no inputs yet", "a model drawn", remedy))
+        return self._network
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in Keras' order."""
+        return self.sublayers()
+
+    def sublayers(self) -> list[Any]:
+        drawn = self._network.layers if self._network else []
+        ids = {id(layer) for layer in drawn}
+        return drawn + [each for each in Tracking.sublayers(self) if id(each) not in ids]
+
+    @property
+    def inputs(self) -> list[Any]:
+        return list(self.drawn_network().flat_inputs)
+
+    @property
+    def outputs(self) -> list[Any]:
+        return list(self.drawn_network().flat_outputs)
+
+    @property
+    def input(self) -> Any:
+        return self.drawn_network().inputs if self._network else super().input
+
+    @property
+    def output(self) -> Any:
+        return self.drawn_network().outputs if self._network else super().output
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """A layer by its name or its place."""
+        if (name is None) == (index is None):
+            raise ArgumentError(explain(self.where("get_layer"), name, "either name or index"))
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                expected = f"an index below {len(self.layers)}"
+                raise ArgumentError(explain(self.where("get_layer: index"), index, expected))
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        known = ", ".join(repr(layer.name) for layer in self.layers)
+        raise ArgumentError(explain(self.where("get_layer: name"), repr(name), f"one of {known}"))
+
+    def summary(self, line_length: int | None = None, print_fn: Any = print) -> None:
+        """Prints the layers, their output shapes and their numbers of parameters."""
+        print_fn(summary(self, line_length))
+
+    # -- running -------------------------------------------------------------------------------
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """The outputs of the drawn model; subclasses write their own."""
+        if self._network is None:
+            return super().call(inputs)
+        if mask is not None:
+            pairs = zip(self._network.arrange(inputs), tree.leaves(mask), strict=True)
+            inputs = [Tensor(x.node, m) for x, m in pairs]
+        return self._network.run(inputs)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """None: the outputs carry the masks that the layers within gave them."""
+        return None
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return Layer.compute_output_shape(self, input_shape)
+
+    def prepare(self, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """The arrays of a call, checked against the inputs and in their dtypes."""
+        if self._network is None or not args:
+            return super().prepare(args, kwargs)
+        with self.explaining():
+            values = self._network.arrange(args[0])
+            arrays = []
+            for tensor, value in zip(self._network.flat_inputs, values, strict=True):
+                array = as_array(value, f"input '{tensor.name}'")
+                array = array.reshape(check_input(tensor, array.shape))
+                arrays.append(as_array(array.astype(tensor.dtype, copy=False)))
+        return (arrays[0] if len(arrays) == 1 else arrays, *args[1:]), kwargs
+
+    def runtime_axes_of(self, index: int, array: Array) -> Sequence[int]:
+        if self._network is None or index >= len(self._network.flat_inputs):
+            return super().runtime_axes_of(index, array)
+        shape = self._network.flat_inputs[index].shape
+        return [axis for axis, size in enumerate(shape) if size is None]
+
+    # -- configuration -------------------------------------------------------------------------
+
+    @property
+    def saved_class_name(self) -> str:
+        """The class as saved files name it."""
+        return "Functional" if type(self) is Model else type(self).__name__
+
+    def get_config(self) -> dict[str, Any]:
+        if type(self).__init__ is Model.__init__ and self._network is not None:
+            return configuration.of_network(self, self._network)
+        return super().get_config()
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        if "input_layers" not in config:
+            return cls(**config)
+        inputs, outputs, rest = configuration.to_network(config)
+        return cls(inputs, outputs, **rest)

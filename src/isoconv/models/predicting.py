@@ -1,0 +1,69 @@
+"""Running a model on many samples, batch by batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isoconv.errors import ArgumentError, ShapeError, explain
+from isoconv.ops import tree
+from isoconv.ops.convert import as_array
+from isoconv.ops.program import is_array
+
+if TYPE_CHECKING:
+    from isoconv.layers.base import Layer
+
+    _Base = Layer
+else:
+    _Base = object
+
+
+class Predicting(_Base):
+    """`predict` and `predict_on_batch`, for a layer."""
+
+    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> Any:
+        """The outputs for all samples of x, as arrays.
+
+        x: an array, or a list or dict of them, one an input. batch_size: samples computed at
+        once, 32 if left out; it changes no bit of the result. verbose: taken for Keras' sake;
+        nothing is printed. No samples give an empty result.
+        """
+        size = 32 if batch_size is None else batch_size
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            where = self.where("predict: batch_size")
+            raise ArgumentError(explain(where, repr(batch_size), "an integer of at least 1"))
+        args, kwargs = self.prepare((x,), {"training": False})
+        count = self._samples(args)
+        if count <= size:
+            return self._on_prepared(args, kwargs)
+        parts = []
+        for start in range(0, count, size):
+            rows = slice(start, start + size)
+            parts.append(self._on_prepared(_part(args, rows), kwargs))
+        columns = zip(*(tree.leaves(part) for part in parts), strict=True)
+        joined = (np.concatenate(column) for column in columns)
+        return tree.transform(lambda _: next(joined), parts[0])
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch, as arrays."""
+        return self._on_prepared(*self.prepare((x,), {"training": False}))
+
+    def _on_prepared(self, args: Any, kwargs: dict[str, Any]) -> Any:
+        self.ensure_built(args, kwargs)
+        arrays = [as_array(leaf) for leaf in tree.leaves(args) if is_array(leaf)]
+        return self.program(arrays, args, kwargs)(arrays)
+
+    def _samples(self, args: Any) -> int:
+        """How many samples the arrays hold; ShapeError where they do not agree."""
+        counts = {len(leaf) if leaf.ndim else -1 for leaf in tree.leaves(args)}
+        if len(counts) != 1 or -1 in counts:
+            given = " and ".join("no" if each < 0 else str(each) for each in sorted(counts))
+            wanted = "as many of each input"
+            raise ShapeError(explain(self.where("predict: x"), f"{given} samples", wanted))
+        return counts.pop()
+
+
+def _part(args: Any, rows: slice) -> Any:
+    """These samples of each array."""
+    return tree.transform(lambda array: array[rows], args)

@@ -1,0 +1,130 @@
+"""The table of a model's layers, shapes and parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from isoconv.layers.base import Layer
+from isoconv.layers.input import InputLayer
+from isoconv.models.network import Network, needed
+from isoconv.ops import tree
+from isoconv.ops.tensor import Call
+from isoconv.ops.variable import Variable
+
+if TYPE_CHECKING:
+    from isoconv.models.model import Model
+
+Row = tuple[str, ...]
+
+
+def summary(model: Model, line_length: int | None = None) -> str:
+    """The table as text. line_length: its width, 65 if left out, 80 with connections."""
+    network = model.network
+    branches = network is not None and not network.is_chain
+    width = line_length or (80 if branches else 65)
+    ends = [int(width * share) for share in ((0.3, 0.57, 0.69, 1) if branches else (0.45, 0.85, 1))]
+    titles = ("Layer (type)", "Output Shape", "Param #", "Connected to")[: len(ends)]
+    if network is None:
+        rows = [_layer_row(layer) for layer in model.layers]
+    else:
+        calls = network.targets if not _is_sequential(model) else _without_input(network)
+        rows = [_call_row(call, network) for call in calls]
+    lines = [f'Model: "{model.name}"', "_" * width, *_lines(titles, ends), "=" * width]
+    for index, row in enumerate(rows):
+        lines += _lines(row[: len(ends)], ends)
+        lines.append(("=" if index == len(rows) - 1 else "_") * width)
+    return "\n".join([*lines, *_totals(model), "_" * width])
+
+
+def _is_sequential(model: Any) -> bool:
+    return bool(getattr(model, "is_sequential", False))
+
+
+def _without_input(network: Network) -> list[Call]:
+    return [call for call in network.targets if not isinstance(call.target, InputLayer)]
+
+
+def _layer_row(layer: Layer) -> Row:
+    shape = "?" if not layer._calls else _shape(layer.output_shape)
+    count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
+    return (f"{layer.name} ({type(layer).__name__})", shape, count, "")
+
+
+def _call_row(call: Call, network: Network) -> Row:
+    target = call.target
+    shapes = tree.transform(lambda tensor: tensor.shape, call.outputs)
+    shown = _shape(shapes[0]) if len(shapes) == 1 else ", ".join(map(_shape, shapes))
+    named = {id(tensor): entry.name for tensor, entry in _entries(network)}
+    if isinstance(target, Layer):
+        calls = [step for step in network.steps if step.target is target]
+        kind, count = type(target).__name__, f"{target.count_params():,}"
+    else:
+        calls, kind, count = [call], target.__name__, "0"
+    before = [
+        f"{named.get(id(tensor)) or (tensor.call.name if tensor.call else tensor.name)}"
+        f"[{_number(tensor.call, network)}][{tensor.index}]"
+        for each in calls
+        for tensor in needed(each)
+    ]
+    return (f"{call.name} ({kind})", shown, count, ", ".join(before))
+
+
+def _entries(network: Network) -> Any:
+    return zip(network.flat_inputs, network.entries, strict=True)
+
+
+def _number(call: Call | None, network: Network) -> int:
+    """Which of its target's calls in the network this is."""
+    same = [step for step in network.steps if call is not None and step.target is call.target]
+    return next((i for i, step in enumerate(same) if step is call), 0)
+
+
+def _shape(shape: Any) -> str:
+    return str(tuple(shape) if isinstance(shape, list | tuple) else shape)
+
+
+def _lines(row: Sequence[str], ends: Sequence[int]) -> list[str]:
+    """A row of the table, its fields broken over as many lines as they need."""
+    starts = [0, *ends[:-1]]
+    widths = [end - start - 1 for start, end in zip(starts, ends, strict=True)]
+    broken = [_broken(text, width) for text, width in zip(row, widths, strict=True)]
+    lines = []
+    for index in range(max(map(len, broken))):
+        fields = [parts[index] if index < len(parts) else "" for parts in broken]
+        line = "".join(f"{text:<{width}} " for text, width in zip(fields, widths, strict=True))
+        lines.append(line.ljust(ends[-1])[: ends[-1]])
+    return lines
+
+
+def _broken(text: str, width: int) -> list[str]:
+    """Lines of at most `width`, broken at spaces where there are any."""
+    lines: list[str] = []
+    rest = text
+    while len(rest) > width:
+        place = rest.rfind(" ", 1, width + 1)
+        place = place if place > 0 else width
+        lines.append(rest[:place])
+        rest = rest[place:].lstrip()
+    return [*lines, rest]
+
+
+def _totals(model: Model) -> list[str]:
+    return [
+        f"{title} params: {_amount(weights)}"
+        for title, weights in (
+            ("Total", model.weights),
+            ("Trainable", model.trainable_weights),
+            ("Non-trainable", model.non_trainable_weights),
+        )
+    ]
+
+
+def _amount(weights: Sequence[Variable]) -> str:
+    count = sum(weight.size for weight in weights)
+    size = float(sum(weight.array.nbytes for weight in weights))
+    for unit in ("B", "KB", "MB", "GB"):
+        if size < 1024 or unit == "GB":
+            break
+        size /= 1024
+    return f"{count:,} ({size:.2f} {unit})"

@@ -1,0 +1,265 @@
+"""Tracing a function into a program, and functions that are traced once a kind of arguments."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import RLock
+from typing import Any
+
+import numpy as np
+
+from isoconv import compiler
+from isoconv.ir import sizes
+from isoconv.ir.graph import Graph, Node
+from isoconv.ir.sizes import Shape
+from isoconv.ops import tree
+from isoconv.ops.convert import as_array, as_tensor
+from isoconv.ops.recorder import Array, Recorder, record_into
+from isoconv.ops.tensor import KerasTensor, Tensor, unknown_as_none
+from isoconv.ops.variable import Variable
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a traced function is told of an argument: its sizes and its dtype."""
+
+    dims: Shape
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A function as a graph.
+
+    The graph's inputs are the arguments, then `captured`. Its outputs are the leaves of
+    `result`, then the losses, then the values that `updated` variables end with.
+    """
+
+    graph: Graph
+    result: Any
+    captured: tuple[Variable | Array, ...]
+    losses: tuple[Any, ...]
+    updated: tuple[Variable, ...]
+
+
+def trace(function: Callable[..., Any], specs: Sequence[Spec], keep_updates: bool = True) -> Trace:
+    """Runs the function on stand-ins and keeps what it computes.
+
+    function: takes one Tensor a spec; gives anything whose leaves can be tensors.
+    keep_updates: whether the program also changes variables and hands out losses.
+    """
+    recorder = Recorder()
+    with record_into(recorder):
+        arguments = [
+            Tensor(recorder.argument(f"x{i}", spec.dims, spec.dtype))
+            for i, spec in enumerate(specs)
+        ]
+        result = tree.transform(_or_none, function(*arguments))
+    updates = recorder.updates() if keep_updates else []
+    losses = recorder.losses if keep_updates else []
+    outputs: list[Node] = [leaf.node for leaf in tree.leaves(result) if leaf is not None]
+    outputs += [loss.node for _, loss in losses]
+    outputs += [node for _, node in updates]
+    return Trace(
+        Graph(tuple(recorder.inputs), tuple(recorder.resolve(outputs))),
+        result,
+        tuple(recorder.captured),
+        tuple(owner for owner, _ in losses),
+        tuple(variable for variable, _ in updates),
+    )
+
+
+def _or_none(leaf: Any) -> Tensor | None:
+    return None if leaf is None else as_tensor(leaf)
+
+
+class Program:
+    """A trace, compiled. Calling it reads the captured variables and writes the updated ones."""
+
+    def __init__(self, traced: Trace) -> None:
+        self.trace = traced
+        self._count = sum(leaf is not None for leaf in tree.leaves(traced.result))
+        first = len(traced.graph.inputs) - len(traced.captured)
+        places = {id(value): first + i for i, value in enumerate(traced.captured)}
+        outputs = len(traced.graph.outputs) - len(traced.updated)
+        in_place = {outputs + i: places[id(v)] for i, v in enumerate(traced.updated)}
+        self._run = compiler.compile(traced.graph, in_place)
+
+    def __call__(
+        self, arrays: Sequence[Array], values: Mapping[Variable, Array] | None = None
+    ) -> Any:
+        """The function's result for these arguments, with arrays as leaves.
+
+        values: what to read for some of the variables instead of what they hold now.
+        """
+        feeds = [*arrays]
+        for source in self.trace.captured:
+            if not isinstance(source, Variable):
+                feeds.append(source)
+            else:
+                feeds.append(values[source] if values and source in values else source.array)
+        outputs = self._run(feeds)
+        for variable in self.trace.updated:
+            variable.version += 1
+        self._hand_out_losses(outputs[self._count :])
+        results = iter(outputs)
+        return tree.transform(
+            lambda leaf: None if leaf is None else next(results), self.trace.result
+        )
+
+    def _hand_out_losses(self, values: Sequence[Array]) -> None:
+        """Gives the losses added on the way to those who added them."""
+        found: dict[int, list[Array]] = {}
+        for owner, value in zip(self.trace.losses, values, strict=False):
+            found.setdefault(id(owner), []).append(value)
+        for owner in self.trace.losses:
+            owner.loss_values = found[id(owner)]
+
+
+# -- sizes at run time ------------------------------------------------------------------------
+
+
+def symbolic(shape: Sequence[int | None], index: int = 0) -> Shape:
+    """The shape with a name for each None: "n" for the batch, else the argument and the axis."""
+    return tuple(
+        (sizes.name("n" if axis == 0 else f"l{index}_{axis}") if dim is None else dim)
+        for axis, dim in enumerate(shape)
+    )
+
+
+def abstract(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The function's result for KerasTensors, as KerasTensors: shapes and dtypes only."""
+    counter = iter(range(1_000_000))
+    recorder = Recorder()
+
+    def enter(leaf: Any) -> Any:
+        if not isinstance(leaf, KerasTensor):
+            return leaf
+        index = next(counter)
+        return Tensor(recorder.argument(f"x{index}", symbolic(leaf.shape, index), leaf.dtype))
+
+    with record_into(recorder):
+        args, kwargs = tree.transform(enter, (args, kwargs))
+        result = tree.transform(as_tensor, function(*args, **kwargs))
+    return tree.transform(lambda leaf: KerasTensor(unknown_as_none(leaf.dims), leaf.dtype), result)
+
+
+# -- compiled once ----------------------------------------------------------------------------
+
+Axes = Callable[[int, Array], Sequence[int]]
+"""Of argument number and array: the axes whose sizes are left to run time."""
+
+
+def no_axes(index: int, array: Array) -> Sequence[int]:
+    return ()
+
+
+class Compiled:
+    """A function that is traced and compiled once for each kind of arguments.
+
+    A kind is the structure of the arguments, the dtypes, the sizes that `axes` does not leave to
+    run time, and every argument that is no array. At most `limit` kinds are kept.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        axes: Axes = no_axes,
+        limit: int = 64,
+        keep_updates: bool = True,
+    ) -> None:
+        self._function = function
+        self.axes = axes
+        self._keep_updates = keep_updates
+        self._limit = limit
+        self._programs: OrderedDict[Hashable, Program] = OrderedDict()
+        self._lock = RLock()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        arrays = [as_array(leaf) for leaf in tree.leaves((args, kwargs)) if is_array(leaf)]
+        return self.program(arrays, args, kwargs)(arrays)
+
+    def program(
+        self,
+        arrays: Sequence[Array],
+        args: Any,
+        kwargs: Any,
+        key: Any = None,
+        specs: Sequence[Spec] | None = None,
+    ) -> Program:
+        """The program for arguments of this kind; `arrays` are the array leaves among them.
+
+        key: more that tells kinds apart. specs: of the arrays, where `axes` does not say.
+        """
+        specs = runtime_specs(arrays, self.axes) if specs is None else specs
+        static = tuple(
+            None if is_array(leaf) else static_key(leaf) for leaf in tree.leaves((args, kwargs))
+        )
+        kind = (tree.structure((args, kwargs)), tuple(specs), static, key)
+        with self._lock:
+            found = self._programs.get(kind)
+            if found is None:
+                on_tensors = self._on_tensors(args, kwargs)
+                found = Program(trace(on_tensors, specs, self._keep_updates))
+                self._programs[kind] = found
+                while len(self._programs) > self._limit:
+                    self._programs.popitem(last=False)
+            else:
+                self._programs.move_to_end(kind)
+            return found
+
+    def _on_tensors(self, args: Any, kwargs: Any) -> Callable[..., Any]:
+        """The function of the array leaves alone, everything else held."""
+
+        def call(*tensors: Tensor) -> Any:
+            new = iter(tensors)
+            full, named = tree.transform(
+                lambda leaf: next(new) if is_array(leaf) else leaf, (args, kwargs)
+            )
+            return self._function(*full, **named)
+
+        return call
+
+
+def is_array(leaf: Any) -> bool:
+    """Whether a leaf is data that a compiled function takes anew at each call."""
+    return isinstance(leaf, np.ndarray | Variable) or (
+        hasattr(leaf, "__array__") and not isinstance(leaf, np.generic)
+    )
+
+
+def static_key(leaf: Any) -> Hashable:
+    """A key that tells 1 from 1.0 and True, and that slices have too."""
+    if isinstance(leaf, slice):
+        return ("slice", *(static_key(part) for part in (leaf.start, leaf.stop, leaf.step)))
+    if isinstance(leaf, float):
+        return (type(leaf), repr(leaf))
+    return (type(leaf), leaf)
+
+
+def runtime_specs(arrays: Sequence[Array], axes: Axes) -> list[Spec]:
+    """The specs of arrays, with names for the sizes left to run time.
+
+    First axes of one size share one name. Where they differ, those of size 1 stay 1, so that
+    they may be repeated against the others.
+    """
+    chosen = [set(axes(i, array)) for i, array in enumerate(arrays)]
+    batches = [array.shape[0] for array, own in zip(arrays, chosen, strict=True) if 0 in own]
+    order = list(dict.fromkeys(batches))
+    specs = []
+    for index, (array, own) in enumerate(zip(arrays, chosen, strict=True)):
+        dims: list[sizes.Dim] = list(array.shape)
+        for axis in own:
+            dims[axis] = sizes.name(f"l{index}_{axis}")
+        if 0 in own:
+            dims[0] = _batch_name(array.shape[0], order)
+        specs.append(Spec(tuple(dims), array.dtype.name))
+    return specs
+
+
+def _batch_name(size: int, order: Sequence[int]) -> sizes.Dim:
+    if len(order) == 1:
+        return sizes.name("n")
+    return 1 if size == 1 else sizes.name(f"n{order.index(size)}")

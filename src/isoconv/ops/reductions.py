@@ -1,0 +1,123 @@
+"""Sums, means, extremes over axes; sizes may be unknown until run time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isoconv.ir.sizes import product
+from isoconv.ops.convert import as_float, as_tensor, change_dtype
+from isoconv.ops.dispatch import op
+from isoconv.ops.elementwise import cast, exp, isfinite, log, node, sqrt, square, where
+from isoconv.ops.gradients import stop_gradient
+from isoconv.ops.shapes import positive_axes, positive_axis, reshape
+from isoconv.ops.tensor import Tensor
+
+
+def _reduce(name: str, x: Tensor, axis: Any, keepdims: bool) -> Tensor:
+    axes = positive_axes(axis, x.ndim, name)
+    result = node(name, x, axes=axes) if axes else x
+    return result if keepdims else drop(result, axes)
+
+
+def drop(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Without these axes, which have size 1."""
+    if not axes:
+        return x
+    return node("reshape", x, shape=tuple(d for i, d in enumerate(x.dims) if i not in axes))
+
+
+def _countable(x: Any) -> Tensor:
+    tensor = as_tensor(x)
+    return change_dtype(tensor, "int32") if tensor.dtype == "bool" else tensor
+
+
+@op
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The sum over axes, or over all."""
+    return _reduce("reduce_sum", _countable(x), axis, keepdims)
+
+
+@op
+def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The largest over axes, or over all."""
+    return _reduce("reduce_max", _countable(x), axis, keepdims)
+
+
+@op
+def min(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The smallest over axes, or over all."""
+    return node("neg", _reduce("reduce_max", node("neg", _countable(x)), axis, keepdims))
+
+
+@op
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The mean over axes, or over all."""
+    x = as_float(x)
+    count = product(x.dims[i] for i in positive_axes(axis, x.ndim, "mean"))
+    return sum(x, axis, keepdims) / as_tensor(count, x.dtype)
+
+
+@op
+def var(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The mean square distance from the mean."""
+    x = as_float(x)
+    return mean(square(x - mean(x, axis, keepdims=True)), axis, keepdims)
+
+
+@op
+def std(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The square root of the variance."""
+    return sqrt(var(x, axis, keepdims))
+
+
+@op
+def moments(x: Any, axes: Any, keepdims: bool = False) -> tuple[Tensor, Tensor]:
+    """Mean and variance over axes."""
+    return mean(x, axes, keepdims), var(x, axes, keepdims)
+
+
+@op
+def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Whether one holds."""
+    return max(cast(x, "bool"), axis, keepdims) > 0
+
+
+@op
+def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Whether each holds."""
+    return min(cast(x, "bool"), axis, keepdims) > 0
+
+
+@op
+def count_nonzero(x: Any, axis: Any = None) -> Tensor:
+    """How many are not 0."""
+    return sum(cast(x, "bool"), axis)
+
+
+@op
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Where the first maximum stands along an axis, or in the flat x."""
+    x = _countable(x)
+    rank = x.ndim
+    if axis is None:
+        flat = node("argmax", reshape(x, (-1,)), axis=0)
+        return reshape(flat, (1,) * rank if keepdims else ())
+    place = positive_axis(axis, rank, "argmax")
+    result = node("argmax", x, axis=place)
+    return result if keepdims else drop(result, (place,))
+
+
+@op
+def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Where the first minimum stands along an axis, or in the flat x."""
+    return argmax(node("neg", _countable(x)), axis, keepdims)
+
+
+@op
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """log(sum(exp(x))) without overflow."""
+    x = as_float(x)
+    top = max(x, axis, keepdims=True)
+    top = stop_gradient(where(isfinite(top), top, 0.0))
+    result = log(sum(exp(x - top), axis, keepdims=True)) + top
+    return result if keepdims else drop(result, positive_axes(axis, x.ndim, "logsumexp"))

@@ -1,0 +1,203 @@
+"""Objects by name, and as data: what `get_config`, strings like "relu" and saved models go through.
+
+Only classes and functions that were registered are ever found; no name is imported.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from isoconv import naming
+from isoconv.errors import ArgumentError, explain
+
+T = TypeVar("T")
+
+_builtin: dict[tuple[str, str], Any] = {}
+_custom: dict[str, Any] = {}
+_custom_names: dict[Any, str] = {}
+_scope: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects", default=MappingProxyType({}))
+
+# Where Keras keeps each kind, so that it reads what is written here.
+_MODULES = {"models": "keras"}
+
+
+def builtin(kind: str, *aliases: str) -> Callable[[T], T]:
+    """Registers a class or function of ours under its name, its snake_case name and aliases.
+
+    kind: "layers", "models", "initializers", "activations", "losses", ...
+    """
+
+    def register(target: T) -> T:
+        name = target.__name__  # type: ignore[attr-defined]
+        for each in (name, naming.snake_case(name), *aliases):
+            _builtin[kind, each] = target
+        return target
+
+    return register
+
+
+def register_keras_serializable(
+    package: str = "Custom", name: str | None = None
+) -> Callable[[T], T]:
+    """Decorator: lets a class or function of the user's be saved and read back by name."""
+
+    def register(target: T) -> T:
+        if inspect.isclass(target) and not hasattr(target, "get_config"):
+            raise ArgumentError(
+                explain("register_keras_serializable", target, "a class with get_config")
+            )
+        full = f"{package}>{name or target.__name__}"  # type: ignore[attr-defined]
+        _custom[full] = target
+        _custom_names[target] = full
+        return target
+
+    return register
+
+
+@contextmanager
+def custom_object_scope(objects: Mapping[str, Any]) -> Iterator[None]:
+    """Inside, these names are found too when something is read back."""
+    token = _scope.set({**_scope.get(), **objects})
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+def get_registered_name(target: Any) -> str:
+    """The name a class or function was registered under, "package>name", or its own."""
+    return _custom_names.get(target, str(target.__name__))
+
+
+def get_registered_object(name: str) -> Any:
+    """What was registered under a name, or None."""
+    return _custom.get(name)
+
+
+# -- to data ----------------------------------------------------------------------------------
+
+
+def serialize(value: Any) -> Any:
+    """The value as JSON data, in Keras' form; objects by their class and config."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [serialize(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: serialize(item) for key, item in value.items()}
+    if inspect.isfunction(value):
+        return _function_name(value)
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        return value.item()
+    if not hasattr(value, "get_config"):
+        raise ArgumentError(explain("serialize", repr(value), "an object with get_config"))
+    cls = type(value)
+    kind = _kind_of(cls)
+    return {
+        "module": getattr(value, "saved_module", None) or _module(cls, kind),
+        "class_name": getattr(value, "saved_class_name", cls.__name__),
+        "config": value.get_config(),
+        "registered_name": None if kind else get_registered_name(cls),
+    }
+
+
+def _module(cls: type, kind: str | None) -> str:
+    return _MODULES.get(kind, f"keras.{kind}") if kind else cls.__module__
+
+
+def _kind_of(target: Any) -> str | None:
+    """The kind of a class or function of ours; None for a user's."""
+    for (kind, name), found in _builtin.items():
+        if found is target and name == target.__name__:
+            return kind
+    return None
+
+
+def _function_name(function: Any) -> Any:
+    if _kind_of(function):
+        return function.__name__
+    return {
+        "module": function.__module__,
+        "class_name": "function",
+        "config": get_registered_name(function),
+        "registered_name": get_registered_name(function),
+    }
+
+
+# -- from data --------------------------------------------------------------------------------
+
+
+def deserialize(
+    config: Any, kind: str | None = None, custom_objects: Mapping[str, Any] | None = None
+) -> Any:
+    """The value that `serialize` made this data of.
+
+    kind: what is wanted, where the data does not say. custom_objects: names to find besides
+    those registered.
+    """
+    if custom_objects:
+        with custom_object_scope(custom_objects):
+            return deserialize(config, kind)
+    if isinstance(config, list):
+        return [deserialize(item, kind) for item in config]
+    if not isinstance(config, Mapping):
+        return config
+    if "class_name" not in config:
+        return {key: deserialize(item, kind) for key, item in config.items()}
+    if config["class_name"] == "function":
+        return find(config["config"], kind, config.get("registered_name"))
+    module = str(config.get("module") or "").split(".")
+    found_kind = next((part for part in module if (part, config["class_name"]) in _builtin), kind)
+    target = find(config["class_name"], found_kind, config.get("registered_name"))
+    arguments = config.get("config") or {}
+    if not isinstance(arguments, Mapping) or not hasattr(target, "from_config"):
+        raise ArgumentError(explain("deserialize", config, "a class with its config"))
+    return target.from_config(dict(arguments))
+
+
+def find(name: str, kind: str | None = None, registered_name: str | None = None) -> Any:
+    """The class or function of this name; ArgumentError where nothing was registered."""
+    scope = _scope.get()
+    for key in (registered_name, name):
+        if key is not None and key in scope:
+            return scope[key]
+        if key is not None and key in _custom:
+            return _custom[key]
+    if kind is not None and (kind, name) in _builtin:
+        return _builtin[kind, name]
+    kinds = [each for each, known in _builtin if known == name and kind in (None, "layers")]
+    if kinds:
+        return _builtin[kinds[0], name]
+    known = sorted({each for k, each in _builtin if k == kind and each == each.lower()})
+    raise ArgumentError(
+        explain(
+            f"a name among {kind or 'everything registered'}",
+            repr(name),
+            f"one of {', '.join(known)}" if known else "a registered name",
+            "Register your own with @isoconv.register_keras_serializable().",
+        )
+    )
+
+
+def get(kind: str, identifier: Any) -> Any:
+    """What an argument such as activation= or kernel_initializer= means.
+
+    A name, a config, a class (made without arguments), or something callable; None stays None.
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, str):
+        found = find(identifier, kind)
+        return found() if inspect.isclass(found) else found
+    if isinstance(identifier, Mapping):
+        return deserialize(identifier, kind)
+    if inspect.isclass(identifier):
+        return identifier()
+    if callable(identifier):
+        return identifier
+    raise ArgumentError(explain(kind, repr(identifier), "a name, a config or something callable"))

@@ -1,0 +1,1 @@
+"""What makes models learn: initial values, penalties, bounds, losses, optimizers, metrics."""
