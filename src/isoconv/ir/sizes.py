@@ -179,6 +179,13 @@ def _lower_atom(atom: Atom) -> int | None:
     return None
 
 
+def number(dim: Dim) -> int:
+    """A size that must be a number by now, such as a count of channels."""
+    if isinstance(dim, Size):
+        raise InternalError(f"the size {dim} must be known here")
+    return dim
+
+
 def known(dims: Iterable[Dim]) -> bool:
     """Whether every size is a number."""
     return all(isinstance(dim, int) for dim in dims)

@@ -10,7 +10,7 @@ import numpy as np
 from isoconv import dtypes
 from isoconv.errors import ArgumentError, RuntimeCheckError, ShapeError, explain
 from isoconv.ir.graph import Graph, Node, resize
-from isoconv.ir.sizes import Name, Shape, Size, evaluate
+from isoconv.ir.sizes import Name, Size, evaluate
 from isoconv.reference.meaning import MEANING, Call
 
 Array = np.ndarray[Any, Any]
@@ -33,20 +33,30 @@ def run(
     values: dict[Node, Array] = {}
     for node in graph.nodes:
         dtype = precision if precision and dtypes.is_float(node.dtype) else node.dtype
-        shape = _numbers(node.shape, bound)
-        if node.op == "input":
-            result = given[node["name"]]
-        else:
-            attrs = {name: resize(value, bound) for name, value in node.attrs}
-            call = Call(attrs, shape, dtype, node.dtype)
-            operands = [values[before] for before in node.inputs]
-            with np.errstate(all="ignore"):
-                result = np.asarray(MEANING[node.op](call, *operands))
-        if result.shape != shape:
-            where = f"{node.origin}: {node.op}".removeprefix(": ")
-            raise RuntimeCheckError(explain(where, str(result.shape), f"the shape {shape}"))
+        call = Call(
+            {name: resize(value, bound) for name, value in node.attrs},
+            tuple(evaluate(dim, bound) for dim in node.shape),
+            dtype,
+            node.dtype,
+        )
+        operands = [values[before] for before in node.inputs]
+        result = given[node["name"]] if node.op == "input" else _apply(node, call, operands)
+        if result.shape != call.shape:
+            raise _misfit(node, f"the shape {result.shape}", f"the shape {call.shape}")
         values[node] = result.astype(dtype, casting="unsafe", copy=False)
     return [values[node] for node in graph.outputs]
+
+
+def _apply(node: Node, call: Call, operands: list[Array]) -> Array:
+    if min(call.shape, default=0) < 0:
+        raise _misfit(node, f"the shape {call.shape}", "sizes of at least 0")
+    with np.errstate(all="ignore"):
+        return np.asarray(MEANING[node.op](call, *operands))
+
+
+def _misfit(node: Node, given: str, expected: str) -> RuntimeCheckError:
+    where = f"{node.origin}: {node.op}".removeprefix(": ")
+    return RuntimeCheckError(explain(where, given, expected))
 
 
 def bind(graph: Graph, given: Mapping[str, Array], sizes: Mapping[str, int]) -> dict[str, int]:
@@ -77,7 +87,3 @@ def _feed(node: Node, feeds: Mapping[str, Any]) -> Any:
         given = ", ".join(feeds) or "nothing"
         raise ArgumentError(explain("run", given, f"an array for input {node['name']!r}"))
     return feeds[node["name"]]
-
-
-def _numbers(shape: Shape, bound: Mapping[str, int]) -> tuple[int, ...]:
-    return tuple(evaluate(dim, bound) for dim in shape)

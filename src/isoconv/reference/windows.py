@@ -8,18 +8,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from isoconv.ir.geometry import Axis
-from isoconv.ir.sizes import evaluate
+from isoconv.ir.sizes import Dim, evaluate
 
 if TYPE_CHECKING:
     from isoconv.reference.meaning import Call
 
 Array = np.ndarray[Any, Any]
 Index = tuple[Array, ...]
+
+
+class Axis(Protocol):
+    """What is read of an axis of a window; its arithmetic is done here."""
+
+    @property
+    def taps(self) -> int: ...
+    @property
+    def stride(self) -> int: ...
+    @property
+    def dilation(self) -> int: ...
+    @property
+    def low(self) -> Dim: ...
 
 
 def _tied(axis: Axis, tap: int, inputs: int, outputs: int) -> tuple[list[int], list[int]]:
