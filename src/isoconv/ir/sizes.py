@@ -106,7 +106,7 @@ class Size:
 Dim = Union[int, Size]  # noqa: UP007 - both sides are needed before Size exists
 Shape = tuple[Dim, ...]
 
-RESERVED = frozenset({"floor", "max", "inf", "nan", "true", "false"})
+RESERVED = frozenset({"floor", "max", "axis", "inf", "nan", "true", "false"})
 """Words that mean something else where a size is printed."""
 
 
