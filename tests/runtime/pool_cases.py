@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -256,13 +257,13 @@ def forked() -> None:
     control = pool.control()
     child = os.fork()
     if child == 0:
-        good = False
         try:
             assert pool.control() == control
             check_in_child(parallel)
-            good = True
-        finally:
-            os._exit(0 if good else 1)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     leave.set()
     holder.join()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from isoconv.errors import InternalError
-from isoconv.runtime import cache, jit
+from isoconv.runtime import jit
 from isoconv.runtime.host import host, machine_for
 
 AARCH64 = "aarch64-unknown-linux-gnu"
@@ -215,10 +215,3 @@ def test_a_child_compiles_and_loads(folder: Path) -> None:
     )
     assert result.returncode == 0
     assert result.stdout.count("good") == 2
-
-
-def test_the_digest_is_what_the_entry_is_found_by(folder: Path) -> None:
-    give("a", lambda: giving(1))
-    found = cache.read(jit._digest("a", host()))
-    assert found is not None
-    assert call(jit.load("give", found)) == 1
