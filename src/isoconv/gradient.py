@@ -221,6 +221,8 @@ RULES: dict[str, Rule] = {
     "neg": _each(lambda dy, y, x: _neg(dy)),
     "abs": _each(lambda dy, y, x: _mul(dy, make("sign", x))),
     "sqrt": _each(lambda dy, y, x: _div(_scale(dy, 0.5), y)),
+    # The output tells as much as the input, which then need not be kept.
+    "relu": _each(lambda dy, y, x: _where(make("lt", _number(0, y), y), dy, _number(0, dy))),
     "exp": _each(lambda dy, y, x: _mul(dy, y)),
     "expm1": _each(lambda dy, y, x: _mul(dy, _add(y, _number(1, y)))),
     "log": _each(lambda dy, y, x: _div(dy, x)),

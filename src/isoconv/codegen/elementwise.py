@@ -112,6 +112,7 @@ ELEMENTWISE: dict[str, Emit] = {
     "abs": _absolute,
     "sign": _sign,
     "floor": _floor,
+    "relu": lambda b, args: _extreme("ogt", "smax")(b, (args[0], b.const(args[0].type, 0))),
     "sqrt": lambda b, args: b.intrinsic("sqrt", args[0]),
     "add": _arithmetic("fadd", "add"),
     "sub": _arithmetic("fsub", "sub"),

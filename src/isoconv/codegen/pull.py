@@ -11,7 +11,16 @@ from contextlib import contextmanager
 
 from isoconv.codegen import taps
 from isoconv.codegen.elementwise import apply, cast
-from isoconv.codegen.emit import SCALARS, SIZES, STORED, Builder, Value, lane_count, vector_type
+from isoconv.codegen.emit import (
+    SCALARS,
+    SIZES,
+    STORED,
+    Builder,
+    Value,
+    element_type,
+    lane_count,
+    vector_type,
+)
 from isoconv.codegen.functions import uniform
 from isoconv.codegen.index import ZERO, Coord, Index, Lanes, Sizes
 from isoconv.errors import InternalError
@@ -23,6 +32,11 @@ from isoconv.ir.sizes import Dim, Shape, number, product
 # A sum is taken in blocks of this many terms, so that its error grows slowly; the blocks depend
 # on nothing but positions, so that the bits do not depend on threads or vector width.
 BLOCK = 256
+# Loops of a constant count up to this are written out.
+_UNROLLED = 4
+
+
+Body = Callable[[list[Value], tuple[Value, ...]], Sequence[Value]]
 
 
 class Pull:
@@ -167,13 +181,17 @@ class Pull:
         self,
         counts: Sequence[Value],
         carried: Sequence[Value],
-        body: Callable[[list[Value], tuple[Value, ...]], Sequence[Value]],
+        body: Body,
     ) -> tuple[Value, ...]:
         """Nested loops 0..count-1 that carry values; `body(indices, carried) -> carried`."""
         if not counts:
             return tuple(body([], tuple(carried)))
-        if counts[0].text == "1":
-            return self.nest(counts[1:], carried, lambda rest, c: body([self.b.i64(0), *rest], c))
+        if counts[0].text.isdigit() and int(counts[0].text) <= _UNROLLED:
+            values = tuple(carried)
+            for number in range(int(counts[0].text)):
+                place = self.b.i64(number)
+                values = self.nest(counts[1:], values, lambda rest, c, i=place: body([i, *rest], c))
+            return values
         with self.scope(), self.b.loop(0, counts[0], carried=carried) as loop:
             loop.next = self.nest(
                 counts[1:], loop.carried, lambda rest, c: body([loop.index, *rest], c)
@@ -398,7 +416,7 @@ def _each_tap(
 
 def _larger(p: Pull, value: Value, best: Value) -> Value:
     """Whether a value beats the best so far; NaN beats every number, and the first one stays."""
-    if "i" in value.type.split(" ")[-1]:
+    if element_type(value.type) not in ("float", "double"):
         return p.b.compare("sgt", value, best)
     above = p.b.compare("ugt", value, best)
     ordered = p.b.compare("ord", best, best)

@@ -66,6 +66,7 @@ _UNARY = {
     "abs": "|x|",
     "sign": "-1, 0 or 1",
     "floor": "the largest integer not above x",
+    "relu": "max(x, 0), with derivative 0 at 0; NaN if x is",
 }
 _FLOATING = {
     "sqrt": "the square root",

@@ -14,11 +14,12 @@ from isoconv.ops.elementwise import (
     exp,
     expm1,
     less,
-    less_equal,
     log,
     log1p,
     maximum,
     minimum,
+    negative,
+    node,
     tanh,
     where,
 )
@@ -33,7 +34,7 @@ SELU_SCALE = 1.0507009873554804934193349852946
 @op
 def relu(x: Any) -> Tensor:
     """max(x, 0), with gradient 0 at 0."""
-    return where(less_equal(x, 0), 0, x)
+    return node("relu", as_tensor(x))
 
 
 @op
@@ -94,7 +95,7 @@ def softplus(x: Any) -> Tensor:
 @op
 def log_sigmoid(x: Any) -> Tensor:
     """log(sigmoid(x)), without overflow."""
-    return -softplus(-as_float(x))
+    return negative(softplus(negative(x)))
 
 
 @op

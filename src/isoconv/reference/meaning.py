@@ -47,6 +47,7 @@ _PLAIN: dict[str, Callable[..., Any]] = {
     "abs": np.abs,
     "sign": np.sign,
     "floor": np.floor,
+    "relu": lambda x: np.maximum(x, np.zeros((), x.dtype)),
     "sqrt": np.sqrt,
     "exp": np.exp,
     "expm1": np.expm1,
@@ -162,21 +163,21 @@ def _argmax(call: Call, x: Array) -> Any:
 
 
 def _gather(call: Call, table: Array, rows: Array) -> Array:
-    _within(rows, len(table))
+    _within("gather", rows, len(table))
     return table[rows]
 
 
 def _scatter_add(call: Call, rows: Array, updates: Array) -> Array:
-    _within(rows, call.shape[0])
+    _within("scatter_add", rows, call.shape[0])
     result = np.zeros(call.shape, call.dtype)
     np.add.at(result, rows, updates)
     return result
 
 
-def _within(rows: Array, count: int) -> None:
+def _within(op: str, rows: Array, count: int) -> None:
     wrong = rows[(rows < 0) | (rows >= count)]
     if wrong.size:
-        raise RuntimeCheckError(explain("gather", str(wrong[0]), f"rows in 0..{count - 1}"))
+        raise RuntimeCheckError(explain(op, str(wrong[0]), f"rows in 0..{count - 1}"))
 
 
 MEANING |= {
