@@ -121,7 +121,7 @@ OWED = {
     ),
     "pooling": (make("pool_max", X, axes=WINDOW), ["floor(L, 2) - 1 >= 1"]),
     "scattering": (
-        make("scatter_add", tensor("i", M, dtype="int32"), tensor("u", N, 2), rows=L),
+        make("scatter_add", tensor("i", M, dtype="int32"), tensor("u", N, 2), rows=L + 1),
         ["m == n"],
     ),
     "a computed length": (
