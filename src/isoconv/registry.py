@@ -92,6 +92,11 @@ def serialize(value: Any) -> Any:
         return {key: serialize(item) for key, item in value.items()}
     if inspect.isfunction(value):
         return _function_name(value)
+    if isinstance(value, slice):
+        parts = {"start": value.start, "stop": value.stop, "step": value.step}
+        return {"class_name": "__slice__", "config": parts}
+    if value is ...:
+        return {"class_name": "__ellipsis__", "config": {}}
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         return value.item()
     if not hasattr(value, "get_config"):
@@ -149,6 +154,10 @@ def deserialize(
         return config
     if "class_name" not in config:
         return {key: deserialize(item, kind) for key, item in config.items()}
+    if config["class_name"] == "__slice__":
+        return slice(*(config["config"].get(part) for part in ("start", "stop", "step")))
+    if config["class_name"] == "__ellipsis__":
+        return ...
     if config["class_name"] == "function":
         return find(config["config"], kind, config.get("registered_name"))
     module = str(config.get("module") or "").split(".")

@@ -132,6 +132,11 @@ class Layer(tracking.Tracking):
 
     variable_dtype = dtype
 
+    @property
+    def input_dtype(self) -> str:
+        """The dtype of the input that a Sequential makes for it."""
+        return self.compute_dtype
+
     def where(self, argument: str = "") -> str:
         """The layer, and one of its arguments, as error messages name them."""
         text = f"{type(self).__name__} '{self.name}'"
@@ -265,6 +270,9 @@ class Layer(tracking.Tracking):
         training: whether layers that behave differently in training do so. mask: which steps
         are present.
         """
+        if "_compiled" not in self.__dict__:
+            name = type(self).__name__
+            raise ArgumentError(explain(name, "a layer not initialised", "super().__init__()"))
         if any(isinstance(leaf, KerasTensor) for leaf in tree.leaves((args, kwargs))):
             return self._drawn(args, kwargs)
         if recording() is not None:

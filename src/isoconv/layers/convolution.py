@@ -156,8 +156,10 @@ class BaseConv(Windowed):
         channels = self.channels_of(input_shape)
         arguments.divisible(channels, self.groups, self.where("groups"), "input channels")
         self.compute_output_shape(input_shape)
-        self.kernel = self.add("kernel", (*self.kernel_size, channels // self.groups, self.filters))
-        self.bias = self.add("bias", (self.filters,)) if self.use_bias else None
+        self.kernel = self.weight(
+            "kernel", (*self.kernel_size, channels // self.groups, self.filters)
+        )
+        self.bias = self.weight("bias", (self.filters,)) if self.use_bias else None
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Any:
         self.check_channels(inputs.shape, self.kernel.shape[-2] * self.groups)

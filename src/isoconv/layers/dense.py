@@ -58,8 +58,8 @@ class Dense(Weighted):
 
     def build(self, input_shape: Any) -> None:
         channels = self._channels(input_shape)
-        self.kernel = self.add("kernel", (channels, self.units))
-        self.bias = self.add("bias", (self.units,)) if self.use_bias else None
+        self.kernel = self.weight("kernel", (channels, self.units))
+        self.bias = self.weight("bias", (self.units,)) if self.use_bias else None
 
     def call(self, inputs: Tensor) -> Any:
         self._channels(inputs.shape)

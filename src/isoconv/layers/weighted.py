@@ -16,7 +16,7 @@ class Weighted(Layer):
 
     Subclasses name their weights in `weight_names` ("kernel", "bias"); the arguments
     `<name>_initializer`, `<name>_regularizer` and `<name>_constraint` then become attributes,
-    part of the config, and what `add` gives the weight.
+    part of the config, and what `weight` gives the weight.
     """
 
     weight_names: tuple[str, ...] = ("kernel", "bias")
@@ -35,7 +35,7 @@ class Weighted(Layer):
             setattr(self, f"{name}_regularizer", regularizers.get(rules[f"{name}_regularizer"]))
             setattr(self, f"{name}_constraint", constraints.get(rules[f"{name}_constraint"]))
 
-    def add(self, name: str, shape: tuple[int, ...]) -> Variable:
+    def weight(self, name: str, shape: tuple[int, ...]) -> Variable:
         """The weight of this name, with its initializer, regularizer and constraint."""
         return self.add_weight(
             shape=shape,

@@ -10,7 +10,6 @@ from isoconv.errors import ArgumentError, explain
 from isoconv.layers.base import Layer
 from isoconv.layers.input import Input, InputLayer
 from isoconv.models.model import Model
-from isoconv.ops.recorder import Array
 from isoconv.ops.tensor import KerasTensor
 
 
@@ -72,13 +71,13 @@ class Sequential(Model):
         elif isinstance(layer, Model) and layer.network is not None:
             self._chain = [Input(batch_shape=layer.inputs[0].shape, dtype=layer.inputs[0].dtype)]
         elif layer._input_shape_argument is not None:
-            self._chain = [Input(layer._input_shape_argument, dtype=layer.compute_dtype)]
+            self._chain = [Input(layer._input_shape_argument, dtype=layer.input_dtype)]
         self._shape_is_given = bool(self._chain)
 
     def _redraw(self) -> None:
         self._network = None
         self.built = False
-        if len(self._chain) > 1:
+        if self._chain:
             self.draw(self._chain[0], self._chain[-1])
 
     def build(self, input_shape: Any) -> None:
@@ -87,7 +86,7 @@ class Sequential(Model):
             return
         if not self._stack:
             raise ArgumentError(explain(self.where("build"), "no layers", "at least one"))
-        chain = [Input(batch_shape=tuple(input_shape), dtype=self._stack[0].compute_dtype)]
+        chain = [Input(batch_shape=tuple(input_shape), dtype=self._stack[0].input_dtype)]
         for layer in self._stack:
             chain.append(_one_tensor(self, layer(chain[-1])))
         self._chain = chain
@@ -104,11 +103,6 @@ class Sequential(Model):
         if self._shape_is_given:
             return super().prepare(args, kwargs)
         return Layer.prepare(self, args, kwargs)
-
-    def runtime_axes_of(self, index: int, array: Array) -> Sequence[int]:
-        if self._shape_is_given:
-            return super().runtime_axes_of(index, array)
-        return Layer.runtime_axes_of(self, index, array)
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = {

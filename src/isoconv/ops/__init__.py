@@ -255,6 +255,7 @@ __all__ = [
 ]
 
 OPERATORS.update(
+    convert_to_tensor=convert_to_tensor,
     add=add,
     subtract=subtract,
     multiply=multiply,

@@ -22,7 +22,8 @@ def getitem(x: Any, key: Any) -> Tensor:
     x = as_tensor(x)
     if isinstance(key, Tensor) or hasattr(key, "shape"):
         return take(x, key, axis=0)
-    keys = list(key) if isinstance(key, tuple) else [key]
+    # A tuple that went through JSON is a list.
+    keys = list(key) if isinstance(key, list | tuple) else [key]
     for each in keys:
         if not (each is None or each is ... or isinstance(each, slice | int | Size)) or (
             isinstance(each, bool)
@@ -83,8 +84,8 @@ def _range(key: slice, length: Dim) -> tuple[Dim, Dim, int]:
     """Start, count and step of a slice, bounds held within the size as Python does."""
     step = 1 if key.step is None else key.step
     if isinstance(length, int) and all(not isinstance(p, Size) for p in (key.start, key.stop)):
-        low, high, step = key.indices(length)
-        return low, len(range(low, high, step)), step
+        start, stop, step = key.indices(length)
+        return start, len(range(start, stop, step)), step
     if step < 0:
         if key.start is not None or key.stop is not None:
             raise ShapeError(

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 from isoconv import dtypes, settings
 from isoconv.errors import DtypeError, ShapeError, explain
 from isoconv.ops.recorder import Array, recording
-from isoconv.ops.tensor import Operand, Tensor
+from isoconv.ops.tensor import OPERATORS, Operand, Tensor
 
 
 class Variable(Operand):
@@ -82,14 +82,14 @@ class Variable(Operand):
     def assign(self, value: Any) -> Any:
         """Gives it a new value of the same shape; nothing changes where that fails.
 
-        While a program is traced a Tensor is taken too: the program then writes it when it ends.
+        While a program is traced this is recorded: later reads see the new value, and the
+        program writes it when it ends.
         """
-        if isinstance(value, Tensor):
-            recorder = recording()
-            if recorder is None:
-                raise ShapeError(explain(f"{self.path}: assign", "a traced value", "an array"))
-            recorder.assign(self, value.node)
-            return value
+        recorder = recording()
+        if recorder is not None:
+            tensor = OPERATORS["convert_to_tensor"](value, self.dtype)
+            recorder.assign(self, tensor.node)
+            return tensor
         array = np.asarray(value)
         if array.shape != self.shape:
             raise ShapeError(
