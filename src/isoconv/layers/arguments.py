@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,16 @@ def count(value: Any, where: str) -> int:
     if not is_integer(value) or value < 1:
         raise ArgumentError(explain(where, repr(value), "an integer of at least 1"))
     return int(value)
+
+
+def number(value: Any, where: str, least: float = -math.inf, most: float = math.inf) -> Any:
+    """A finite number within bounds, as it was given."""
+    real = isinstance(value, int | float | np.integer | np.floating)
+    if real and not isinstance(value, bool) and math.isfinite(value) and least <= value <= most:
+        return value
+    between = f" from {least:g} to {most:g}" if most < math.inf else f" of at least {least:g}"
+    expected = f"a finite number{between if least > -math.inf else ''}"
+    raise ArgumentError(explain(where, repr(value), expected))
 
 
 def choice(value: Any, allowed: tuple[str, ...], where: str) -> str:

@@ -1,4 +1,4 @@
-"""What layers with a kernel, a bias and an activation have in common."""
+"""Layers whose weights take an initializer, a regularizer and a constraint each."""
 
 from __future__ import annotations
 
@@ -11,27 +11,24 @@ from isoconv.ops.variable import Variable
 from isoconv.training import activations, constraints, initializers, regularizers
 
 
-class Weighted(Layer):
+class Ruled(Layer):
     """A layer whose weights each take an initializer, a regularizer and a constraint.
 
     Subclasses name their weights in `weight_names` ("kernel", "bias"); the arguments
-    `<name>_initializer`, `<name>_regularizer` and `<name>_constraint` then become attributes,
-    part of the config, and what `weight` gives the weight.
+    `<name>_initializer`, `<name>_regularizer` and `<name>_constraint`, given here as `rules`, then
+    become attributes, part of the config, and what `weight` gives the weight.
     """
 
-    weight_names: tuple[str, ...] = ("kernel", "bias")
+    weight_names: tuple[str, ...]
     casts_integers = True
 
-    def __init__(
-        self, activation: Any, use_bias: bool, rules: dict[str, Any], **kwargs: Any
-    ) -> None:
+    def __init__(self, rules: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.activation = activations.get(activation)
-        self.use_bias = use_bias
         for name in self.weight_names:
             default = "zeros" if name == "bias" else "glorot_uniform"
-            initializer = rules[f"{name}_initializer"] or default
-            setattr(self, f"{name}_initializer", initializers.get(initializer))
+            given = rules[f"{name}_initializer"]
+            initializer = initializers.get(default if given is None else given)
+            setattr(self, f"{name}_initializer", initializer)
             setattr(self, f"{name}_regularizer", regularizers.get(rules[f"{name}_regularizer"]))
             setattr(self, f"{name}_constraint", constraints.get(rules[f"{name}_constraint"]))
 
@@ -45,6 +42,27 @@ class Weighted(Layer):
             name=name,
         )
 
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        for name in self.weight_names:
+            for kind in ("initializer", "regularizer", "constraint"):
+                key = f"{name}_{kind}"
+                config[key] = registry.serialize(getattr(self, key))
+        return config
+
+
+class Weighted(Ruled):
+    """A layer with a kernel, a bias and an activation."""
+
+    weight_names: tuple[str, ...] = ("kernel", "bias")
+
+    def __init__(
+        self, activation: Any, use_bias: bool, rules: dict[str, Any], **kwargs: Any
+    ) -> None:
+        super().__init__(rules, **kwargs)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+
     def finish(self, outputs: Tensor, bias: Variable | None, axis: int = -1) -> Any:
         """The outputs with their bias along `axis`, through the activation."""
         if bias is not None:
@@ -54,13 +72,8 @@ class Weighted(Layer):
         return self.activation(outputs)
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config() | {
+        return super().get_config() | {
             "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,
             "activity_regularizer": regularizers.serialize(self.activity_regularizer),
         }
-        for name in self.weight_names:
-            for kind in ("initializer", "regularizer", "constraint"):
-                key = f"{name}_{kind}"
-                config[key] = registry.serialize(getattr(self, key))
-        return config

@@ -1,0 +1,283 @@
+"""Layers that bring activations to mean 0 and variance 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from isoconv import ops
+from isoconv.errors import ArgumentError, ShapeError, explain
+from isoconv.layers import arguments
+from isoconv.layers.same_shape import SameShape
+from isoconv.layers.weighted import Ruled
+from isoconv.ops.shapes import positive_axes
+from isoconv.ops.tensor import Tensor
+from isoconv.ops.variable import Variable
+from isoconv.settings import epsilon as smallest
+from isoconv.training import initializers
+
+
+class Normalization(SameShape, Ruled):
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta; subclasses say of what.
+
+    Args:
+        epsilon: keeps the quotient finite where the variance is 0.
+        center, scale: whether there is a beta, a gamma.
+        beta_initializer, gamma_initializer and the rest: of these weights.
+    """
+
+    weight_names = ("beta", "gamma")
+    gamma: Variable | None
+    beta: Variable | None
+
+    def __init__(
+        self, epsilon: float, center: bool, scale: bool, rules: dict[str, Any], **kwargs: Any
+    ) -> None:
+        super().__init__(rules=rules, **kwargs)
+        self.epsilon = arguments.number(epsilon, self.where("epsilon"), 0)
+        self.center = center
+        self.scale = scale
+
+    def axes_of(self, rank: int) -> tuple[int, ...]:
+        """The axes that gamma and beta have, counted from the front."""
+        return positive_axes(self.axes, rank, "input")
+
+    @property
+    def axes(self) -> list[int]:
+        """The argument `axis`, as a list."""
+        raise NotImplementedError
+
+    def runtime_axes(self, rank: int) -> Sequence[int]:
+        own = {axis % rank for axis in self.axes} if rank else set()
+        return [axis for axis in range(rank) if axis not in own]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        self.axes_of(len(input_shape))
+        return input_shape
+
+    def weight_shape(self, input_shape: Any) -> tuple[int, ...]:
+        """The shape of gamma and beta; ShapeError where it is not known."""
+        shape = tuple(input_shape[axis] for axis in self.axes_of(len(input_shape)))
+        if None in shape:
+            given = f"shape {tuple(input_shape)}"
+            raise ShapeError(explain("input", given, f"known sizes of the axes {self.axes}"))
+        return shape
+
+    def check_axes(self, inputs: Tensor, wanted: tuple[int, ...]) -> None:
+        """The input must have the sizes that the layer was built for."""
+        sizes = tuple(inputs.dims[axis] for axis in self.axes_of(inputs.ndim))
+        if any(isinstance(s, int) and s != w for s, w in zip(sizes, wanted, strict=True)):
+            expected = f"sizes {wanted} of the axes {self.axes}, as built"
+            raise ShapeError(explain("input", f"shape {inputs.shape}", expected))
+
+    def along(self, value: Any, rank: int) -> Tensor:
+        """Values for `axes` in a shape that broadcasts to an input of this rank."""
+        sizes = iter(value.shape)
+        axes = self.axes_of(rank)
+        return ops.reshape(value, [next(sizes) if i in axes else 1 for i in range(rank)])
+
+    def normalized(self, inputs: Tensor, mean: Tensor | None, variance: Tensor) -> Tensor:
+        """The formula, for a mean and a variance that broadcast."""
+        factor = ops.rsqrt(variance + self.epsilon)
+        if self.gamma is not None:
+            factor = factor * self.along(self.gamma, inputs.ndim)
+        outputs = (inputs if mean is None else inputs - mean) * factor
+        return outputs if self.beta is None else outputs + self.along(self.beta, inputs.ndim)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+        }
+
+
+class BatchNormalization(Normalization):
+    """Normalizes each channel over the batch and all other axes (Ioffe and Szegedy 2015).
+
+    In training mean and variance are those of the batch, without masked steps, and the moving
+    ones approach them: moving * momentum + batch * (1 - momentum). Otherwise, and while
+    `trainable` is False, the moving ones are used and stay.
+
+    Args:
+        axis: the axis of the channels.
+        momentum: how slowly the moving statistics change.
+        epsilon, center, scale and the rest: as for every normalization.
+        moving_mean_initializer, moving_variance_initializer: where the statistics start.
+        renorm, synchronized: must be False.
+
+    Weights: gamma, beta, moving_mean, moving_variance, each (channels,).
+    """
+
+    moving_mean: Variable
+    moving_variance: Variable
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        renorm: bool = False,
+        renorm_clipping: Any = None,
+        renorm_momentum: float = 0.99,
+        synchronized: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        rules = {
+            "beta_initializer": beta_initializer,
+            "beta_regularizer": beta_regularizer,
+            "beta_constraint": beta_constraint,
+            "gamma_initializer": gamma_initializer,
+            "gamma_regularizer": gamma_regularizer,
+            "gamma_constraint": gamma_constraint,
+        }
+        super().__init__(epsilon, center, scale, rules, **kwargs)
+        for name, value in (("renorm", renorm), ("synchronized", synchronized)):
+            if value:
+                raise ArgumentError(explain(self.where(name), repr(value), "False"))
+        if not arguments.is_integer(axis):
+            raise ArgumentError(explain(self.where("axis"), repr(axis), "an integer"))
+        self.axis = int(axis)
+        self.momentum = arguments.number(momentum, self.where("momentum"))
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.renorm_clipping = renorm_clipping
+        self.renorm_momentum = renorm_momentum
+
+    @property
+    def axes(self) -> list[int]:
+        return [self.axis]
+
+    def build(self, input_shape: Any) -> None:
+        shape = self.weight_shape(input_shape)
+        self.gamma = self.weight("gamma", shape) if self.scale else None
+        self.beta = self.weight("beta", shape) if self.center else None
+        self.moving_mean = self.add_weight(
+            shape, self.moving_mean_initializer, trainable=False, name="moving_mean"
+        )
+        self.moving_variance = self.add_weight(
+            shape, self.moving_variance_initializer, trainable=False, name="moving_variance"
+        )
+
+    def call(self, inputs: Tensor, training: bool = False, mask: Tensor | None = None) -> Any:
+        self.check_axes(inputs, self.moving_mean.shape)
+        rank = inputs.ndim
+        if not (training and self.trainable):
+            mean, variance = (self.along(v, rank) for v in (self.moving_mean, self.moving_variance))
+            return self.normalized(inputs, mean, variance)
+        mean, variance = self._moments(inputs, mask)
+        for moving, found in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            new = ops.reshape(found, moving.shape)
+            moving.assign(moving * self.momentum + new * (1.0 - self.momentum))
+        return self.normalized(inputs, mean, variance)
+
+    def _moments(self, inputs: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the batch, kept broadcasting."""
+        own = self.axes_of(inputs.ndim)
+        others = [axis for axis in range(inputs.ndim) if axis not in own]
+        if mask is None:
+            return ops.mean(inputs, others, True), ops.var(inputs, others, True)
+        present = self._spread(mask, inputs)
+        weights = ops.broadcast_to(ops.cast(present, inputs.dtype), inputs.dims)
+        # As Keras does: with no step at all mean and variance are 0.
+        count = ops.sum(weights, others, keepdims=True) + smallest()
+        mean = ops.sum(ops.where(present, inputs, 0.0), others, keepdims=True) / count
+        distance = ops.where(present, inputs - mean, 0.0)
+        return mean, ops.sum(ops.square(distance), others, keepdims=True) / count
+
+    def _spread(self, mask: Tensor, inputs: Tensor) -> Tensor:
+        """The mask with an axis of size 1 in the place of the one it lacks.
+
+        That is the channels' axis, or, where only this fits, the last one, as in Keras.
+        """
+        if mask.ndim != inputs.ndim - 1:
+            expected = f"{inputs.ndim - 1} dimensions, one less than the input"
+            raise ShapeError(explain("mask", f"shape {mask.shape}", expected))
+        (axis,) = self.axes_of(inputs.ndim)
+        lacking = [axis, inputs.ndim - 1]
+        fitting = [i for i in lacking if mask.dims == inputs.dims[:i] + inputs.dims[i + 1 :]]
+        return ops.cast(ops.expand_dims(mask, (fitting or lacking)[0]), "bool")
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "axis": self.axis,
+            "momentum": self.momentum,
+            "moving_mean_initializer": initializers.serialize(self.moving_mean_initializer),
+            "moving_variance_initializer": initializers.serialize(self.moving_variance_initializer),
+            "renorm": False,
+            "renorm_clipping": self.renorm_clipping,
+            "renorm_momentum": self.renorm_momentum,
+            "synchronized": False,
+        }
+
+
+class LayerNormalization(Normalization):
+    """Normalizes each sample over one axis or several (Ba et al. 2016).
+
+    Args:
+        axis: the axes, which are also those of gamma and beta.
+        epsilon, center, scale and the rest: as for every normalization.
+        rms_scaling: Keras' x / sqrt(variance + epsilon) * gamma, without mean and beta.
+
+    Weights: gamma, beta, of the shape of the axes.
+    """
+
+    def __init__(
+        self,
+        axis: Any = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        rms_scaling: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        rules = {
+            "beta_initializer": beta_initializer,
+            "beta_regularizer": beta_regularizer,
+            "beta_constraint": beta_constraint,
+            "gamma_initializer": gamma_initializer,
+            "gamma_regularizer": gamma_regularizer,
+            "gamma_constraint": gamma_constraint,
+        }
+        super().__init__(epsilon, center, scale, rules, **kwargs)
+        axes = list(axis) if isinstance(axis, list | tuple) else [axis]
+        if not axes or not all(map(arguments.is_integer, axes)):
+            raise ArgumentError(explain(self.where("axis"), repr(axis), "an axis or several"))
+        self.axis = axes if isinstance(axis, list | tuple) else axis
+        self.rms_scaling = rms_scaling
+
+    @property
+    def axes(self) -> list[int]:
+        return self.axis if isinstance(self.axis, list) else [self.axis]
+
+    def build(self, input_shape: Any) -> None:
+        shape = self.weight_shape(input_shape)
+        self.gamma = self.weight("gamma", shape) if self.scale or self.rms_scaling else None
+        self.beta = self.weight("beta", shape) if self.center and not self.rms_scaling else None
+
+    def call(self, inputs: Tensor) -> Any:
+        axes = self.axes_of(inputs.ndim)
+        weight = self.gamma if self.gamma is not None else self.beta
+        if weight is not None:
+            self.check_axes(inputs, weight.shape)
+        mean = None if self.rms_scaling else ops.mean(inputs, axes, True)
+        return self.normalized(inputs, mean, ops.var(inputs, axes, True))
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"axis": self.axis, "rms_scaling": self.rms_scaling}
