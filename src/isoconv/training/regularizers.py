@@ -100,8 +100,8 @@ class OrthogonalRegularizer(Regularizer):
         if len(x.shape) != 2:
             given = f"shape {tuple(x.shape)}"
             raise ShapeError(explain("OrthogonalRegularizer", given, "a matrix"))
-        rows = x if self.mode == "rows" else ops.transpose(x)
-        count = rows.shape[0]
+        rows: Any = x if self.mode == "rows" else ops.transpose(x)
+        count = int(rows.shape[0])
         squares = ops.sum(ops.square(rows), 1, keepdims=True)
         # A row of zeros has no direction: it counts as 1 / epsilon times itself, as in Keras.
         least = settings.epsilon() ** 2
