@@ -1,7 +1,8 @@
 """The function that runs a whole program: sizes, checks, places in the arena, then the kernels.
 
 `i64 run(ptr frame)` takes one array of 8-byte words (see `Words`). It gives 0, the number (from 1)
-of a check that failed, or minus the bytes the arena must have, in which case nothing was done.
+of a check or, after the checks, of a guard that failed, or minus the bytes that the arena must
+have, in which case nothing was done.
 """
 
 from __future__ import annotations
@@ -82,13 +83,19 @@ class _Driver:
         )
         with b.at_entry():
             args = b.emit("ptr", f"alloca [{most + 1} x i64], align 8")
-            status = b.emit("ptr", "alloca i64, align 8")
-            b.store(b.i64(0), status)
+            guarded = {step: n for n, step in enumerate(program.guards)}
+            statuses = b.emit("ptr", f"alloca [{len(guarded) + 1} x i64], align 8")
+            for place in guarded.values():
+                b.store(b.i64(0), b.at(statuses, place, "i64"))
         saved = flush_denormals(b)
         for number, step in enumerate(program.steps):
+            status = b.at(statuses, guarded.get(number, len(guarded)), "i64")
             self._run(number, step, slots, args, status)
         restore(b, saved)
-        result = b.load(status, "i64")
+        result = b.i64(0)
+        for place in reversed(guarded.values()):
+            failed = b.compare("ne", b.load(b.at(statuses, place, "i64"), "i64"), b.i64(0))
+            result = b.select(failed, b.i64(len(program.checks) + 1 + place), result)
         b.lines.append(f"  ret {result}")
         return b.function(f"i64 @{SYMBOL}(ptr %frame)")
 

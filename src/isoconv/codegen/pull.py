@@ -189,13 +189,10 @@ class Pull:
         if counts[0].text.isdigit() and int(counts[0].text) <= _UNROLLED:
             values = tuple(carried)
             for number in range(int(counts[0].text)):
-                place = self.b.i64(number)
-                values = self.nest(counts[1:], values, lambda rest, c, i=place: body([i, *rest], c))
+                values = self.nest(counts[1:], values, _at(self.b.i64(number), body))
             return values
         with self.scope(), self.b.loop(0, counts[0], carried=carried) as loop:
-            loop.next = self.nest(
-                counts[1:], loop.carried, lambda rest, c: body([loop.index, *rest], c)
-            )
+            loop.next = self.nest(counts[1:], loop.carried, _at(loop.index, body))
         return loop.results
 
     def combine(self, left: Value | None, right: Value) -> Value:
@@ -217,6 +214,11 @@ class Pull:
 
     def zero(self, node: Node, number: float = 0) -> Value:
         return self.b.const(vector_type(SCALARS[node.dtype], self.lanes.count), number)
+
+
+def _at(index: Value, body: Body) -> Body:
+    """The body of the inner loops, at one index of the outer one."""
+    return lambda rest, carried: body([index, *rest], carried)
 
 
 def element_is_number(value: Value) -> bool:

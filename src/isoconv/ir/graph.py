@@ -58,8 +58,12 @@ def raw(
     attrs: Mapping[str, Any],
     shape: Shape,
     dtype: str,
+    origin: str | None = None,
 ) -> Node:
-    """The node with these parts; the same object each time."""
+    """The node with these parts; the same object each time.
+
+    origin: where a node that is new comes from; by default, what is being traced.
+    """
     frozen = tuple(sorted(attrs.items()))
     key = (op, tuple(map(id, inputs)), _distinct(frozen), shape, dtype)
     with _lock:
@@ -67,7 +71,8 @@ def raw(
         if node is None:
             node = Node()
             node.op, node.inputs, node.attrs = op, tuple(inputs), frozen
-            node.shape, node.dtype, node.origin = shape, dtype, _origin.get()
+            node.shape, node.dtype = shape, dtype
+            node.origin = _origin.get() if origin is None else origin
             _interned[key] = node
         return node
 
@@ -129,10 +134,10 @@ class Graph:
 def rebuild(node: Node, inputs: Sequence[Node], sizes: Mapping[str, Any] | None = None) -> Node:
     """The same operation on other inputs, its sizes renamed where `sizes` says so."""
     if not sizes:
-        return raw(node.op, inputs, dict(node.attrs), node.shape, node.dtype)
+        return raw(node.op, inputs, dict(node.attrs), node.shape, node.dtype, node.origin)
     attrs = {name: resize(value, sizes) for name, value in node.attrs}
     shape = tuple(substitute(dim, sizes) for dim in node.shape)
-    return raw(node.op, inputs, attrs, shape, node.dtype)
+    return raw(node.op, inputs, attrs, shape, node.dtype, node.origin)
 
 
 def resize(value: Any, sizes: Mapping[str, Any]) -> Any:

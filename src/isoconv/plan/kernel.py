@@ -45,12 +45,15 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Step:
-    """One kernel at work: the nodes it reads and writes, the sizes it is given."""
+    """One kernel at work: the nodes it reads and writes, the sizes it is given, and the node of
+    the program that the kernel's anchor stands for.
+    """
 
     kernel: Kernel
     inputs: tuple[Node, ...]
     outputs: tuple[Node, ...]
     sizes: tuple[Dim, ...]
+    anchor: Node | None
 
     def at_home(self, dim: Dim) -> Dim:
         """A size of the kernel in terms of the program's sizes."""
@@ -64,12 +67,13 @@ def find_anchor(nodes: Iterable[Node]) -> Node | None:
 def make_step(roots: Sequence[Node], leaves: Iterable[Node]) -> Step:
     """The kernel that computes `roots` from `leaves`, which lie in memory."""
     inside, given = _inside(roots, set(leaves))
-    outputs, inputs = tuple(roots), tuple(given)
+    outputs, inputs, anchor = tuple(roots), tuple(given), find_anchor(inside)
     if _collapsible(inside):
         roots, given = _collapse(roots, inside, given)
     elif _is_product(inside, given):
         roots, given = _flatten(roots, inside, given)
-    return _abstract(roots, given, inputs, outputs)
+    kernel, sizes = _abstract(roots, given)
+    return Step(kernel, inputs, outputs, sizes, anchor)
 
 
 def _inside(roots: Sequence[Node], leaves: set[Node]) -> tuple[list[Node], list[Node]]:
@@ -212,13 +216,8 @@ def _flatten(
 # -- fewer names ------------------------------------------------------------------------------
 
 
-def _abstract(
-    roots: Sequence[Node],
-    given: Sequence[Node],
-    inputs: tuple[Node, ...],
-    outputs: tuple[Node, ...],
-) -> Step:
-    """Names inputs and sizes by their order, so that equal work has equal text."""
+def _abstract(roots: Sequence[Node], given: Sequence[Node]) -> tuple[Kernel, tuple[Dim, ...]]:
+    """Names inputs and sizes by their order, so that equal work has equal text; gives the sizes."""
     numbers: dict[Dim, Size] = {}
 
     def rename(dim: Dim) -> Dim:
@@ -238,7 +237,7 @@ def _abstract(
         new[node] = raw(node.op, [new[n] for n in node.inputs], changed, shape, node.dtype)
     graph = Graph(tuple(new[n] for n in given), tuple(new[root] for root in roots))
     kernel = Kernel(choose_kind(graph), graph, tuple(map(str, numbers.values())))
-    return Step(kernel, inputs, outputs, tuple(numbers))
+    return kernel, tuple(numbers)
 
 
 def _renamed(value: Any, rename: Callable[[Dim], Dim]) -> Any:
@@ -283,4 +282,5 @@ def copy_step(node: Node, which: int) -> tuple[Step, Node]:
     result = raw("copy", (node,), {"number": which}, node.shape, node.dtype)
     size = (product(node.shape),)
     flat = raw("input", (), {"name": "flat", "shape": size, "dtype": node.dtype}, size, node.dtype)
-    return _abstract([flat], [flat], (node,), (result,)), result
+    kernel, sizes = _abstract([flat], [flat])
+    return Step(kernel, (node,), (result,), sizes, None), result

@@ -12,7 +12,8 @@ from isoconv.errors import IsoconvError, explain
 class Machine:
     """One processor as the kernels see it.
 
-    vector_bits: width of one vector register; registers: how many there are;
+    vector_bits: width of one vector register; registers: how many there are; scratch: how many of
+    them a kernel needs beside its accumulators and one row of weights;
     masks: whether partial vectors load and store under a mask at no great cost;
     broadcast_operand: whether an FMA takes a scalar from memory and repeats it;
     denormals: the control register that flushes denormals ("mxcsr", "fpcr", or "" for none).
@@ -23,6 +24,7 @@ class Machine:
     features: str
     vector_bits: int
     registers: int
+    scratch: int
     masks: bool
     broadcast_operand: bool
     denormals: str
@@ -50,6 +52,7 @@ def describe(triple: str, cpu: str, features: dict[str, bool]) -> Machine:
             features=flags,
             vector_bits=512 if wide else 256,
             registers=32 if wide else 16,
+            scratch=3 if wide else 2,
             masks=wide,
             broadcast_operand=wide,
             denormals="mxcsr",
@@ -61,6 +64,8 @@ def describe(triple: str, cpu: str, features: dict[str, bool]) -> Machine:
             features=flags,
             vector_bits=128,
             registers=32,
+            # LLVM schedules repeated elements ahead of their use, each in a register of its own.
+            scratch=5,
             masks=False,
             broadcast_operand=False,
             denormals="fpcr",

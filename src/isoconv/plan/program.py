@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from isoconv.errors import InternalError
+from isoconv.errors import InternalError, explain
 from isoconv.ir.graph import Graph, Node
 from isoconv.ir.ops import OPS
 from isoconv.ir.sizes import names
@@ -25,6 +25,15 @@ class Program:
     steps: tuple[Step, ...]
     memory: Layout
     checks: tuple[Check, ...]
+
+    @cached_property
+    def guards(self) -> dict[int, str]:
+        """Steps that use integers known at run time only: what to say where one is wrong."""
+        return {
+            number: _out_of_range(step.anchor)
+            for number, step in enumerate(self.steps)
+            if step.anchor is not None and step.anchor.op in ("gather", "scatter_add")
+        }
 
     @cached_property
     def sizes(self) -> tuple[str, ...]:
@@ -78,6 +87,13 @@ def _may_overwrite(step: Step, source: Node) -> bool:
     return source not in step.inputs or (
         kinds <= {"leaf", "elementwise"} and source.shape == step.outputs[0].shape
     )
+
+
+def _out_of_range(lookup: Node) -> str:
+    """The message for an integer that names no row of a table."""
+    rows = lookup.inputs[0].shape[0] if lookup.op == "gather" else lookup.shape[0]
+    where = f"{lookup.origin}: {lookup.op}".removeprefix(": ")
+    return explain(where, "another integer", f"integers from 0 to {rows - 1}")
 
 
 def _schedule(

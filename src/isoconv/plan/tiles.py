@@ -43,8 +43,8 @@ def panels(filters: int, dtype: str, machine: Machine) -> list[Panel]:
 
 
 def rows(vectors: int, machine: Machine) -> int:
-    """The rows that fit beside one row of weights and two broadcast elements."""
-    return min((machine.registers - vectors - 2) // vectors, 14)
+    """The rows whose accumulators fit beside one row of weights and the scratch registers."""
+    return min((machine.registers - vectors - machine.scratch) // vectors, 14)
 
 
 def block(conv: Node, filters: int, machine: Machine) -> int:

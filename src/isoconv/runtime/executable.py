@@ -117,10 +117,8 @@ class Executable:
             raise RuntimeCheckError(self._message(code))
 
     def _message(self, code: int) -> str:
-        checks = self._program.checks
-        if code <= len(checks):
-            return checks[code - 1].message
-        return ""
+        messages = [check.message for check in self._program.checks]
+        return [*messages, *self._program.guards.values()][code - 1]
 
 
 class _Frame:
