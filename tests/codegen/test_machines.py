@@ -28,7 +28,10 @@ MACHINES = {
 REGISTER = {"avx512": "zmm", "avx2": "ymm", "neon": "q"}
 
 
-def form(face, channels, filters, axis=Axis(3)):
+PLAIN = Axis(3)
+
+
+def form(face, channels, filters, axis=PLAIN):
     """One face of a form with lengths known at run time."""
     x, w = tensor("x", "n", "L", channels), tensor("w", axis.taps, channels, filters)
     y = tensor("y", "n", "O", filters)

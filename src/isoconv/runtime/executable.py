@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
@@ -25,6 +26,18 @@ Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 _Run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
 
 
+# Kinds of shapes remembered; those of one network in use are a handful.
+_MOST_BINDINGS = 64
+
+
+@dataclass(frozen=True)
+class _Binding:
+    """What follows from the shapes of the inputs: run-time sizes, and shapes of the outputs."""
+
+    sizes: list[int]
+    shapes: list[tuple[int, ...]]
+
+
 class Executable:
     """Runs a program on arrays. May be called from many threads at once.
 
@@ -43,20 +56,37 @@ class Executable:
         text = driver.emit(program, machine)
         self._run = _Run(jit.function("driver\n" + text, driver.SYMBOL, lambda: text, machine))
         self._frames: list[_Frame] = []
+        self._bindings: dict[tuple[tuple[int, ...], ...], _Binding] = {}
         self._lock = Lock()
 
     def __call__(
         self, arrays: Sequence[Array], out: Sequence[Array | None] | None = None
     ) -> list[Array]:
-        sizes = self._bind(arrays)
-        outputs = self._outputs(arrays, sizes, out)
+        shapes = tuple([array.shape for array in arrays])
+        binding = self._bindings.get(shapes)
+        if binding is None:
+            binding = self._remember(shapes, self._bind(arrays))
+        outputs = self._outputs(arrays, binding.shapes, out)
         frame = self._take()
         try:
-            self._call(frame, sizes, [*arrays, *outputs])
+            self._call(frame, binding.sizes, [*arrays, *outputs])
         finally:
             with self._lock:
                 self._frames.append(frame)
         return outputs
+
+    def _remember(self, shapes: tuple[tuple[int, ...], ...], sizes: dict[str, int]) -> _Binding:
+        """Keeps what follows from shapes for the next call with them."""
+        outputs = [
+            tuple([max(evaluate(dim, sizes), 0) for dim in node.shape])
+            for node in self._program.graph.outputs
+        ]
+        binding = _Binding([sizes[name] for name in self._program.sizes], outputs)
+        with self._lock:
+            if len(self._bindings) >= _MOST_BINDINGS:
+                self._bindings.clear()
+            self._bindings[shapes] = binding
+        return binding
 
     def _bind(self, arrays: Sequence[Array]) -> dict[str, int]:
         """The run-time sizes, read off the shapes of the arrays."""
@@ -82,20 +112,22 @@ class Executable:
     def _outputs(
         self,
         arrays: Sequence[Array],
-        sizes: Mapping[str, int],
+        shapes: Sequence[tuple[int, ...]],
         out: Sequence[Array | None] | None,
     ) -> list[Array]:
+        """Where the outputs go: the array they overwrite, the one given, or a new one."""
         outputs = []
-        for number, node in enumerate(self._program.graph.outputs):
+        for number, shape in enumerate(shapes):
+            given = out[number] if out is not None else None
             if number in self._in_place:
                 outputs.append(arrays[self._in_place[number]])
-                continue
-            given = out[number] if out is not None else None
-            if given is not None:
+            elif given is None:
+                outputs.append(np.empty(shape, self._program.graph.outputs[number].dtype))
+            else:
+                node = self._program.graph.outputs[number]
+                if given.shape != shape or given.dtype != node.dtype or not _writable(given):
+                    raise ShapeError(_misfit_output(number, shape, node.dtype, given))
                 outputs.append(given)
-                continue
-            shape = tuple(max(evaluate(dim, sizes), 0) for dim in node.shape)
-            outputs.append(np.empty(shape, node.dtype))
         return outputs
 
     def _take(self) -> _Frame:
@@ -104,11 +136,10 @@ class Executable:
                 return self._frames.pop()
         return _Frame(self._words, self._addresses, self._threads)
 
-    def _call(self, frame: _Frame, sizes: Mapping[str, int], tensors: Sequence[Array]) -> None:
-        values = frame.words
-        names = self._program.sizes
-        values[self._words.sizes : self._words.tensors] = [sizes[name] for name in names]
-        values[self._words.tensors :] = [array.ctypes.data for array in tensors]
+    def _call(self, frame: _Frame, sizes: Sequence[int], tensors: Sequence[Array]) -> None:
+        words = frame.words
+        words[self._words.sizes : self._words.tensors] = sizes
+        words[self._words.tensors :] = [t.__array_interface__["data"][0] for t in tensors]
         code = self._run(frame.address)
         if code < 0:
             frame.grow(-code)
@@ -125,8 +156,8 @@ class _Frame:
     """The words that one call gives to the driver, and the arena of that call."""
 
     def __init__(self, words: driver.Words, addresses: Sequence[int], threads: int) -> None:
-        self.words = np.zeros(words.total, np.int64)
-        self.address = self.words.ctypes.data
+        self.words = (ctypes.c_int64 * words.total)()
+        self.address = ctypes.addressof(self.words)
         self.words[driver.CONTROL] = pool.control()
         self.words[driver.PARALLEL] = pool.parallel_address()
         self.words[driver.LIMIT] = threads
@@ -148,3 +179,12 @@ def _load_kernel(kernel: Kernel, machine: Machine) -> int:
 def _misfit(node: Node, array: Array) -> str:
     wanted = f"an array of shape ({', '.join(map(str, node.shape))}) and dtype {node.dtype}"
     return explain(f"input {node['name']}", f"shape {array.shape}", wanted)
+
+
+def _misfit_output(number: int, shape: tuple[int, ...], dtype: str, given: Array) -> str:
+    wanted = f"a writable C-contiguous array of shape {shape} and dtype {dtype}"
+    return explain(f"out {number}", f"shape {given.shape} and dtype {given.dtype}", wanted)
+
+
+def _writable(array: Array) -> bool:
+    return bool(array.flags.c_contiguous and array.flags.writeable)
