@@ -112,7 +112,8 @@ class Layer(tracking.Tracking):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """A new layer with these arguments."""
-        return cls(**config)
+        unused = [key for key in _ONLY_KERAS if config.get(key, 0) is None]
+        return cls(**{key: value for key, value in config.items() if key not in unused})
 
     def runtime_axes(self, rank: int) -> Sequence[int]:
         """The axes of an input array whose sizes may change without compiling anew."""
@@ -404,6 +405,9 @@ class Layer(tracking.Tracking):
 
 
 _OPTIONS = ("training", "mask")
+
+# What Keras writes into configs for features that are not ours; None says that they are unused.
+_ONLY_KERAS = ("quantization_config", "lora_rank", "lora_alpha")
 
 
 @cache

@@ -10,7 +10,7 @@ from isoconv.errors import ArgumentError, explain
 from isoconv.layers.base import Layer
 from isoconv.models.network import Network
 from isoconv.ops import tree
-from isoconv.ops.dispatch import FUNCTIONS
+from isoconv.ops.dispatch import draw_again
 from isoconv.ops.tensor import Call, KerasTensor
 
 if TYPE_CHECKING:
@@ -133,11 +133,9 @@ def _target(config: Mapping[str, Any]) -> Any:
     """The layer or function that an entry of "layers" stands for."""
     if ".ops" not in str(config.get("module")):
         return registry.deserialize(config, "layers")
-    name = naming.snake_case(config["class_name"])
-    if name not in FUNCTIONS:
-        raise ArgumentError(explain("Model config", config["class_name"], "an operation of ours"))
+    function = naming.snake_case(config["class_name"])
     fixed = {key: value for key, value in config["config"].items() if key != "name"}
-    return lambda *args, **kwargs: FUNCTIONS[name](*args, **fixed, **kwargs)
+    return lambda *args, **kwargs: draw_again(function, config["name"], args, fixed | kwargs)
 
 
 def _is_tensor(value: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Self
 from isoconv import registry
 from isoconv.errors import ArgumentError, explain
 from isoconv.layers.base import Layer
-from isoconv.layers.tracking import Tracking
+from isoconv.layers.tracking import Tracking, automatic_config
 from isoconv.models import configuration
 from isoconv.models.network import Network, check_input
 from isoconv.models.predicting import Predicting
@@ -49,6 +49,8 @@ class Model(Predicting, Layer):
     def draw(self, inputs: Any, outputs: Any) -> None:
         """Makes the model the one that leads from these inputs to these outputs."""
         self._network = Network(inputs, outputs)
+        # Each input has a dtype of its own.
+        self.autocast = False
         self.built = True
 
     # -- the model as drawn --------------------------------------------------------------------
@@ -157,7 +159,10 @@ class Model(Predicting, Layer):
     def get_config(self) -> dict[str, Any]:
         if type(self).__init__ is Model.__init__ and self._network is not None:
             return configuration.of_network(self, self._network)
-        return super().get_config()
+        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        if type(self).get_config is not Model.get_config:
+            return config
+        return automatic_config(self, config)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

@@ -27,7 +27,7 @@ class Sequential(Model):
     def __init__(
         self, layers: Sequence[Any] = (), trainable: bool = True, name: str | None = None
     ) -> None:
-        super().__init__(name=name)
+        super().__init__(name=name, autocast=False)
         self._stack: list[Layer] = []
         self._chain: list[KerasTensor] = []
         self._shape_is_given = False

@@ -47,7 +47,7 @@ def _without_input(network: Network) -> list[Call]:
 
 def _layer_row(layer: Layer) -> Row:
     shape = "?" if not layer._calls else _shape(layer.output_shape)
-    count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
+    count = f"{layer.count_params():,}" if layer.built else "unbuilt"
     return (f"{layer.name} ({type(layer).__name__})", shape, count, "")
 
 

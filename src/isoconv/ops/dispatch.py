@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import unwrap
 from typing import Any, ParamSpec, TypeVar, cast
 
 from isoconv import naming
+from isoconv.errors import ArgumentError, explain
 from isoconv.ops import tree
 from isoconv.ops.program import Compiled, abstract
 from isoconv.ops.recorder import recording
@@ -40,6 +42,14 @@ def op(function: Callable[P, R]) -> Callable[P, R]:
 
     FUNCTIONS[function.__name__] = operation
     return operation
+
+
+def draw_again(function: str, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
+    """The operation called `function`, recorded under the name it had when a model was saved."""
+    if function not in FUNCTIONS:
+        raise ArgumentError(explain("operation", repr(function), "one of isoconv.ops"))
+    operation = FUNCTIONS[function]
+    return record(operation, unwrap(operation), args, kwargs, name)
 
 
 def record(

@@ -25,7 +25,8 @@ def matmul(x1: Any, x2: Any) -> Tensor:
     inner = right.dims[-2] if right.ndim > 1 else right.dims[0]
     _check_inner("matmul", left, right, inner)
     if right.ndim == 1:
-        return reshape(_product(left, expand_dims(right, 1)), left.dims[:-1])
+        column = matmul(left, expand_dims(right, 1))
+        return reshape(column, column.dims[:-1])
     if right.ndim == 2 and isinstance(inner, int):
         return _product(left, right)
     return _batched(left, right)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from threading import RLock
 from typing import Any
 
@@ -17,7 +18,7 @@ from isoconv.ir.sizes import Shape
 from isoconv.ops import tree
 from isoconv.ops.convert import as_array, as_tensor
 from isoconv.ops.recorder import Array, Recorder, record_into
-from isoconv.ops.tensor import KerasTensor, Tensor, unknown_as_none
+from isoconv.ops.tensor import KerasTensor, Tensor
 from isoconv.ops.variable import Variable
 
 
@@ -131,19 +132,26 @@ def symbolic(shape: Sequence[int | None], index: int = 0) -> Shape:
 
 def abstract(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """The function's result for KerasTensors, as KerasTensors: shapes and dtypes only."""
-    counter = iter(range(1_000_000))
+    counter = count()
     recorder = Recorder()
 
     def enter(leaf: Any) -> Any:
         if not isinstance(leaf, KerasTensor):
             return leaf
         index = next(counter)
-        return Tensor(recorder.argument(f"x{index}", symbolic(leaf.shape, index), leaf.dtype))
+        node = recorder.argument(f"x{index}", symbolic(leaf.shape, index), leaf.dtype)
+        return Tensor(node, enter(leaf.mask))
 
     with record_into(recorder):
         args, kwargs = tree.transform(enter, (args, kwargs))
         result = tree.transform(as_tensor, function(*args, **kwargs))
-    return tree.transform(lambda leaf: KerasTensor(unknown_as_none(leaf.dims), leaf.dtype), result)
+    return tree.transform(_drawn, result)
+
+
+def _drawn(tensor: Tensor) -> KerasTensor:
+    drawn = KerasTensor(tensor.shape, tensor.dtype)
+    drawn.mask = None if tensor.mask is None else _drawn(tensor.mask)
+    return drawn
 
 
 # -- compiled once ----------------------------------------------------------------------------

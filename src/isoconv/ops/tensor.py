@@ -193,7 +193,8 @@ class KerasTensor(Placeholder):
     """A value of a model being drawn: `Input` gives it, and layers called on it.
 
     shape: None for the batch and for sizes not known. call, index: the recorded call it came
-    from and its place among the results; None for one that no call made.
+    from and its place among the results; None for one that no call made. mask: what stands for
+    its mask, if it has one.
     """
 
     def __init__(
@@ -209,6 +210,7 @@ class KerasTensor(Placeholder):
         self.name = name
         self.call = call
         self.index = index
+        self.mask: KerasTensor | None = None
 
     def __repr__(self) -> str:
         return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"

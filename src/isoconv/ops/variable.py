@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import prod
 from typing import Any
 
@@ -13,6 +15,22 @@ from isoconv import dtypes, settings
 from isoconv.errors import DtypeError, ShapeError, explain
 from isoconv.ops.recorder import Array, recording
 from isoconv.ops.tensor import OPERATORS, Operand, Tensor
+
+_initializing: ContextVar[bool] = ContextVar("initializing", default=True)
+
+
+@contextmanager
+def without_initial_values() -> Iterator[None]:
+    """Inside, new variables start as zeros instead of what their initializers draw.
+
+    For models whose values come from a file: no time is spent on drawing them, and no memory
+    before they are assigned, because an array of zeros takes none until it is written.
+    """
+    token = _initializing.set(False)
+    try:
+        yield
+    finally:
+        _initializing.reset(token)
 
 
 class Variable(Operand):
@@ -130,6 +148,8 @@ def _start(
         if shape is None:
             raise ShapeError(explain(where, "shape=None", "a shape for its initializer"))
         name = dtypes.standardize(dtype or settings.floatx(), where)
+        if not _initializing.get():
+            return np.zeros(shape, name)
         value = np.asarray(initializer(shape, dtype=name))
     else:
         value = np.asarray(initializer)

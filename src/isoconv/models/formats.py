@@ -1,0 +1,42 @@
+"""The file formats that models are saved in, by the ends of their names.
+
+A format is a module with any of `save(model, path)`, `load(path, custom_objects, compile)`,
+`save_weights(model, path)` and `load_weights(model, path, skip_mismatch)`. It is named here and
+imported when it is first used, because it may need a package that `import isoconv` must not import.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from isoconv import optional
+from isoconv.errors import ArgumentError, explain
+
+_modules: dict[str, str] = {}
+
+
+def register(suffix: str, module: str) -> None:
+    """Makes `module` the format of files whose names end in `suffix`, such as ".keras"."""
+    _modules[suffix] = module
+
+
+def function(task: str, path: str | os.PathLike[str]) -> Any:
+    """What does `task` ("save", "load", "save_weights" or "load_weights") for files so named.
+
+    The longest suffix that fits decides. ArgumentError names the suffixes that would do.
+    """
+    name = Path(path).name.lower()
+    fitting = sorted((suffix for suffix in _modules if name.endswith(suffix)), key=len)
+    if fitting:
+        found = getattr(optional.late(_modules[fitting[-1]]), task, None)
+        if found is not None:
+            return found
+    able = [suffix for suffix, module in _modules.items() if hasattr(optional.late(module), task)]
+    expected = f"a file name that ends in {' or '.join(sorted(able))}"
+    raise ArgumentError(explain(task, repr(os.fspath(path)), expected))
+
+
+register(".keras", "isoconv.models.keras_format")
+register(".weights.h5", "isoconv.models.weights_format")

@@ -1,0 +1,75 @@
+"""Saving models and their weights, and reading them back: the part of `Model` that knows files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isoconv.errors import ArgumentError, explain
+from isoconv.models import formats
+from isoconv.models.atomic import replacing
+
+if TYPE_CHECKING:
+    from isoconv.models.model import Model
+
+PathLike = str | os.PathLike[str]
+
+
+def save_model(model: Model, filepath: PathLike, overwrite: bool = True) -> None:
+    """Writes the model to a file: what it is made of, its weights, how it was compiled and the
+    optimizer's state.
+
+    filepath: its end says the format, such as ".keras", which Keras opens too. overwrite: whether
+    a file of that name may be replaced. The file appears whole or, if saving fails, not at all.
+    """
+    _save("save", model, filepath, overwrite)
+
+
+def load_model(
+    filepath: PathLike,
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+) -> Any:
+    """The model that a file holds.
+
+    custom_objects: classes and functions of yours, by the names they have in the file, besides
+    those registered. compile: whether to compile it as it was, optimizer's state included.
+    safe_mode: taken for Keras' sake; code in files is never run.
+    Raises FileError for files that are damaged, no models, or need what is not known.
+    """
+    if not safe_mode:
+        remedy = "Code in files is never run; replace the layer by one of a registered class."
+        raise ArgumentError(explain("load_model: safe_mode", False, "True", remedy))
+    return formats.function("load", filepath)(Path(filepath), custom_objects, compile)
+
+
+class Saving:
+    """`save`, `save_weights` and `load_weights`, for a model."""
+
+    def save(self, filepath: PathLike, overwrite: bool = True) -> None:
+        """Writes the model to a file, as `save_model` does."""
+        _save("save", self, filepath, overwrite)
+
+    def save_weights(self, filepath: PathLike, overwrite: bool = True) -> None:
+        """Writes the weights to a ".weights.h5" file, in the layout of Keras 3."""
+        _save("save_weights", self, filepath, overwrite)
+
+    def load_weights(self, filepath: PathLike, skip_mismatch: bool = False) -> None:
+        """Reads the weights from a ".weights.h5" or ".keras" file; all fit, or nothing changes.
+
+        skip_mismatch: leave out layers that do not fit, with a warning.
+        """
+        formats.function("load_weights", filepath)(self, Path(filepath), skip_mismatch)
+
+
+def _save(task: str, model: Any, filepath: PathLike, overwrite: bool) -> None:
+    write = formats.function(task, filepath)
+    if not overwrite and Path(filepath).exists():
+        remedy = "Choose another name, or overwrite=True."
+        where = model.where(f"{task}: filepath")
+        raise ArgumentError(explain(where, repr(os.fspath(filepath)), "a new file", remedy))
+    with replacing(filepath) as temporary:
+        write(model, temporary)
