@@ -7,6 +7,7 @@ import pytest
 from compiled import error_and_bound, normal, run, tensor
 
 from isoconv.codegen import taps
+from isoconv.codegen.emit import Builder
 from isoconv.ir.geometry import Axis
 from isoconv.ir.ops import make
 
@@ -143,3 +144,15 @@ def test_a_wrong_padding_side_is_caught(monkeypatch, tmp_path):
     case = next(iter(faces([Axis(5, 1, 1, 4, 0)], 3, 11, lengths=(4,))))
     with pytest.raises(AssertionError):
         check(*case)
+
+
+def test_a_wrong_tail_mask_is_caught(monkeypatch):
+    real = Builder.mask_below
+    monkeypatch.setattr(
+        Builder, "mask_below", lambda b, count, lanes: real(b, b.sub(count, 1), lanes)
+    )
+    monkeypatch.setenv("ISOCONV_CACHE_MB", "0")
+    cases = list(faces([Axis(3)], 6, 14, groups=6 // 3, lengths=(23,)))
+    assert [case[0]["face"] for case in cases] == ["y", "x", "w"]
+    with pytest.raises(AssertionError):
+        check(*cases[2])

@@ -7,8 +7,8 @@ from isoconv.ir.ops import OPS
 from isoconv.ir.sizes import Dim, ceildiv, product
 from isoconv.plan.kernel import Kernel
 
-# Work below this is not worth handing to another thread (about two microseconds).
-GRAIN = 4096
+# Work below this is not worth handing to another thread (some microseconds).
+GRAIN = 16384
 _LANES = 16
 _SLOW = {"exp": 12, "expm1": 20, "log": 15, "log1p": 20, "tanh": 20, "erf": 20, "pow": 60}
 _SLOW |= {"sin": 20, "cos": 20, "div": 8, "sqrt": 8, "random": 60}
