@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from isoconv.ir.graph import Graph, Node
 from isoconv.ir.ops import OPS
 from isoconv.plan.kernel import ANCHORS, REDUCTIONS, Step, is_dense, make_step
+from isoconv.plan.memory import owner
 
 _LEAVES = ("full", "size", "iota")
 # Repeating these in every reader costs less than a trip to memory.
@@ -32,17 +33,27 @@ class _Partition:
             self._decide(node)
 
     def steps(self) -> list[Step]:
-        lying = [n for n in self.graph.nodes if n not in self.inline and n.op not in _LEAVES]
-        leaves = set(lying) | {n for n in self.graph.nodes if n.op == "reshape"}
+        # A reshaped number is computed where it is read; any other reshape names a buffer.
+        named = {n for n in self.graph.nodes if n.op == "reshape" and not self._is_number(n)}
+        held = {owner(n) for n in (*named, *self.graph.outputs)}
+        lying = [
+            n
+            for n in self.graph.nodes
+            if n not in self.inline and (n in held or n.op not in (*_LEAVES, "reshape"))
+        ]
+        leaves = set(lying) | named
         together = self._share_kernels(lying)
         steps = []
         for node in lying:
-            if node.op in ("input", "reshape") or node in together:
+            if node.op == "input" or node in together:
                 continue
             extra = [other for other, root in together.items() if root is node]
             steps.append(make_step([node, *extra], leaves - set(extra)))
-        steps += [make_step([n], leaves) for n in self.graph.outputs if n.op in _LEAVES]
         return steps
+
+    def _is_number(self, node: Node) -> bool:
+        source = owner(node)
+        return source.op in _LEAVES and not source.shape and node not in self.outputs
 
     def _decide(self, node: Node) -> None:
         users = self.graph.users[node]
