@@ -6,6 +6,8 @@ kernels for the form stand beside it and give the same bits.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -32,8 +34,8 @@ from isoconv.ir.sizes import Dim, Shape, number, product
 # A sum is taken in blocks of this many terms, so that its error grows slowly; the blocks depend
 # on nothing but positions, so that the bits do not depend on threads or vector width.
 BLOCK = 256
-# Loops of a constant count up to this are written out.
-_UNROLLED = 4
+# Windows of up to this many taps, all of them live, are written out.
+_UNROLLED = 9
 
 
 Body = Callable[[list[Value], tuple[Value, ...]], Sequence[Value]]
@@ -186,11 +188,8 @@ class Pull:
         """Nested loops 0..count-1 that carry values; `body(indices, carried) -> carried`."""
         if not counts:
             return tuple(body([], tuple(carried)))
-        if counts[0].text.isdigit() and int(counts[0].text) <= _UNROLLED:
-            values = tuple(carried)
-            for number in range(int(counts[0].text)):
-                values = self.nest(counts[1:], values, _at(self.b.i64(number), body))
-            return values
+        if counts[0].text == "1":
+            return self.nest(counts[1:], carried, _at(self.b.i64(0), body))
         with self.scope(), self.b.loop(0, counts[0], carried=carried) as loop:
             loop.next = self.nest(counts[1:], loop.carried, _at(loop.index, body))
         return loop.results
@@ -413,7 +412,14 @@ def _each_tap(
         ]
         return body(found, places, values)
 
-    return p.nest([t.count for t in live], carried, step)
+    counts = [t.count for t in live]
+    known = [int(count.text) for count in counts if count.text.isdigit()]
+    if len(known) < len(counts) or math.prod(known) > _UNROLLED:
+        return p.nest(counts, carried, step)
+    values = tuple(carried)
+    for numbers in itertools.product(*map(range, known)):
+        values = tuple(step([p.b.i64(number) for number in numbers], values))
+    return values
 
 
 def _larger(p: Pull, value: Value, best: Value) -> Value:
