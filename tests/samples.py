@@ -22,7 +22,7 @@ CONDITION = tensor("condition", N, 1, 3, dtype="bool")
 FLAGS = tensor("flags", N, L, 3, dtype="bool")
 KEY = tensor("key", dtype="int64")
 
-UNARY = ["neg", "abs", "sign", "floor"]
+UNARY = ["neg", "abs", "sign", "floor", "relu"]
 UNARY += ["sqrt", "exp", "expm1", "log", "log1p", "tanh", "erf", "sin", "cos"]
 BINARY = ["add", "sub", "mul", "div", "max", "min", "pow", "lt", "le", "eq"]
 
