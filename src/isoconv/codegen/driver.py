@@ -22,6 +22,9 @@ from isoconv.plan.memory import Slot
 from isoconv.plan.program import Program
 
 SYMBOL = "run"
+# A tensor is given as the address of its NumPy array object, whose first field after CPython's
+# header is the pointer to its data (PyArrayObject in NumPy's C API).
+DATA = object.__basicsize__
 # The first words of a frame: the pool's control block, its `parallel`, how many threads may take
 # part, the arena's capacity in bytes, the arena.
 CONTROL, PARALLEL, LIMIT, CAPACITY, ARENA, FIRST = range(6)
@@ -29,7 +32,7 @@ CONTROL, PARALLEL, LIMIT, CAPACITY, ARENA, FIRST = range(6)
 
 @dataclass(frozen=True)
 class Words:
-    """Where the words of a program's frame stand: kernels, then sizes, then tensors."""
+    """Where the words of a frame stand: kernels, then sizes, then (as objects) the tensors."""
 
     kernels: int
     sizes: int
@@ -65,10 +68,19 @@ class _Driver:
         self.parallel = self._word(PARALLEL, "ptr")
         self.limit = self._word(LIMIT, "i64")
         self.arena = self._word(ARENA, "ptr")
+        self.tensors = [
+            self._data(number) for number in range(self.words.total - self.words.tensors)
+        ]
 
     def _word(self, number: int, type_: str) -> Value:
         with self.b.at_entry():
             return self.b.load(self.b.at(self.frame, number, "i64"), type_, align=8)
+
+    def _data(self, number: int) -> Value:
+        """Where the elements of a tensor are."""
+        array = self._word(self.words.tensors + number, "ptr")
+        with self.b.at_entry():
+            return self.b.load(self.b.at(array, DATA, "i8"), "ptr", align=8)
 
     def text(self) -> str:
         b, program = self.b, self.program
@@ -123,7 +135,7 @@ class _Driver:
         place = self.program.place(node)
         if isinstance(place, Slot):
             return slots[place.number]
-        return self._word(self.words.tensors + place.number, "ptr")
+        return self.tensors[place.number]
 
     def _run(self, number: int, step: Step, slots: list[Value], args: Value, status: Value) -> None:
         b = self.b

@@ -139,7 +139,7 @@ class Executable:
     def _call(self, frame: _Frame, sizes: Sequence[int], tensors: Sequence[Array]) -> None:
         words = frame.words
         words[self._words.sizes : self._words.tensors] = sizes
-        words[self._words.tensors :] = [t.__array_interface__["data"][0] for t in tensors]
+        words[self._words.tensors :] = list(map(id, tensors))
         code = self._run(frame.address)
         if code < 0:
             frame.grow(-code)
