@@ -18,12 +18,17 @@ from isoconv.ops.variable import Variable
 
 Number = bool | int | float | np.generic
 
+# In the byte order of this machine.
+_KNOWN = frozenset(np.dtype(name) for name in dtypes.ALL)
+
 
 def as_array(value: Any, where: str = "array") -> Array:
     """A C-contiguous array of a dtype that programs know, copied only where it must be.
 
     Raises DtypeError for what is not numeric and ArgumentError for ragged lists.
     """
+    if type(value) is np.ndarray and value.dtype in _KNOWN and value.flags.c_contiguous:
+        return value
     try:
         array = np.asarray(value)
     except ValueError as error:

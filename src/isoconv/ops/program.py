@@ -97,18 +97,20 @@ class Program:
         """
         feeds = [*arrays]
         for source in self.trace.captured:
-            if not isinstance(source, Variable):
-                feeds.append(source)
+            if isinstance(source, Variable):
+                feeds.append(values.get(source, source.array) if values else source.array)
             else:
-                feeds.append(values[source] if values and source in values else source.array)
+                feeds.append(source)
         outputs = self._run(feeds)
         for variable in self.trace.updated:
             variable.version += 1
-        self._hand_out_losses(outputs[self._count :])
-        results = iter(outputs)
-        return tree.transform(
-            lambda leaf: None if leaf is None else next(results), self.trace.result
-        )
+        if self.trace.losses:
+            self._hand_out_losses(outputs[self._count :])
+        result = self.trace.result
+        if isinstance(result, Tensor):
+            return outputs[0]
+        filled = iter(outputs)
+        return tree.transform(lambda leaf: None if leaf is None else next(filled), result)
 
     def _hand_out_losses(self, values: Sequence[Array]) -> None:
         """Gives the losses added on the way to those who added them."""
@@ -201,16 +203,14 @@ class Compiled:
 
         key: more that tells kinds apart. specs: of the arrays, where `axes` does not say.
         """
-        specs = runtime_specs(arrays, self.axes) if specs is None else specs
-        static = tuple(
-            None if is_array(leaf) else static_key(leaf) for leaf in tree.leaves((args, kwargs))
-        )
-        kind = (tree.structure((args, kwargs)), tuple(specs), static, key)
+        sizes_kind = runtime_kind(arrays, self.axes) if specs is None else tuple(specs)
+        kind = (static_kind(args), static_kind(kwargs), sizes_kind, key)
         with self._lock:
             found = self._programs.get(kind)
             if found is None:
                 on_tensors = self._on_tensors(args, kwargs)
-                found = Program(trace(on_tensors, specs, self._keep_updates))
+                chosen = runtime_specs(arrays, self.axes) if specs is None else specs
+                found = Program(trace(on_tensors, chosen, self._keep_updates))
                 self._programs[kind] = found
                 while len(self._programs) > self._limit:
                     self._programs.popitem(last=False)
@@ -238,13 +238,40 @@ def is_array(leaf: Any) -> bool:
     )
 
 
-def static_key(leaf: Any) -> Hashable:
-    """A key that tells 1 from 1.0 and True, and that slices have too."""
-    if isinstance(leaf, slice):
-        return ("slice", *(static_key(part) for part in (leaf.start, leaf.stop, leaf.step)))
-    if isinstance(leaf, float):
-        return (type(leaf), repr(leaf))
-    return (type(leaf), leaf)
+def static_kind(value: Any) -> Hashable:
+    """All of an argument but its arrays, as a key that tells 1 from 1.0 and True."""
+    if isinstance(value, np.ndarray):
+        return _ARRAY
+    if isinstance(value, tuple | list):
+        return (type(value), *[static_kind(item) for item in value])
+    if isinstance(value, dict):
+        return (dict, *[(key, static_kind(item)) for key, item in value.items()])
+    if isinstance(value, slice):
+        return (slice, *map(static_kind, (value.start, value.stop, value.step)))
+    if isinstance(value, float):
+        return (type(value), repr(value))
+    return _ARRAY if is_array(value) else (type(value), value)
+
+
+_ARRAY = "an array"
+
+
+def runtime_kind(arrays: Sequence[Array], axes: Axes) -> Hashable:
+    """What tells apart arrays that `runtime_specs` gives other specs."""
+    batches = []
+    parts: list[Hashable] = []
+    for index, array in enumerate(arrays):
+        own = axes(index, array)
+        shape: list[int | None] = list(array.shape)
+        for axis in own:
+            shape[axis] = None
+        if 0 in own:
+            batches.append(array.shape[0])
+        parts += [array.dtype, tuple(shape)]
+    order = list(dict.fromkeys(batches))
+    if len(order) > 1:
+        parts.append(tuple([1 if size == 1 else -order.index(size) for size in batches]))
+    return tuple(parts)
 
 
 def runtime_specs(arrays: Sequence[Array], axes: Axes) -> list[Spec]:

@@ -38,7 +38,7 @@ class Recorder:
         self._names: set[str] = set()
         self._read: dict[Variable, Node] = {}
         self._now: dict[Variable, Node] = {}
-        self._constants: dict[int, Node] = {}
+        self._constants: dict[int, tuple[Array, Node]] = {}
         self._bound: dict[Node, Node] = {}
 
     def argument(self, name: str, shape: Shape, dtype: str) -> Node:
@@ -48,11 +48,13 @@ class Recorder:
         return node
 
     def constant(self, array: Array) -> Node:
-        """An array met while tracing: one input however often it is met."""
+        """An array met while tracing, as it is now: one input however often it is met."""
         if id(array) not in self._constants:
-            self.captured.append(array)
-            self._constants[id(array)] = self.argument("constant", array.shape, array.dtype.name)
-        return self._constants[id(array)]
+            self.captured.append(array.copy())
+            node = self.argument("constant", array.shape, array.dtype.name)
+            # Kept with the array, so that its id stays its own.
+            self._constants[id(array)] = array, node
+        return self._constants[id(array)][1]
 
     def variable(self, variable: Variable) -> Node:
         """The input that stands for the variable's value before the program ran."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
-
-LEAF = "."
 
 
 def leaves(value: Any) -> Iterator[Any]:
@@ -18,16 +16,6 @@ def leaves(value: Any) -> Iterator[Any]:
             yield from leaves(item)
     else:
         yield value
-
-
-def structure(value: Any) -> Hashable:
-    """What holds the leaves: equal for values that differ in leaves only."""
-    if isinstance(value, dict):
-        return ("dict", *((key, structure(item)) for key, item in value.items()))
-    if isinstance(value, list | tuple):
-        kind = "list" if isinstance(value, list) else "tuple"
-        return (kind, *(structure(item) for item in value))
-    return LEAF
 
 
 def transform(function: Callable[[Any], Any], value: Any) -> Any:
