@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from isoconv.layers.base import Layer
     from isoconv.layers.input import Input
     from isoconv.models.model import Model
+    from isoconv.models.saving import load_model
     from isoconv.models.sequential import Sequential
     from isoconv.ops import random
     from isoconv.ops.variable import Variable
@@ -50,6 +51,7 @@ _NAMES = {
     "Variable": "isoconv.ops.variable",
     "floatx": "isoconv.settings",
     "image_data_format": "isoconv.settings",
+    "load_model": "isoconv.models.saving",
     "register_keras_serializable": "isoconv.registry",
     "set_floatx": "isoconv.settings",
     "set_image_data_format": "isoconv.settings",
@@ -69,6 +71,7 @@ __all__ = [
     "image_data_format",
     "initializers",
     "layers",
+    "load_model",
     "models",
     "ops",
     "random",

@@ -23,6 +23,10 @@ class RuntimeCheckError(ShapeError):
     """A check that only the run-time sizes or values could decide, and that failed."""
 
 
+class FileError(ArgumentError):
+    """A file that is damaged, is not what it should be, or does not fit the model."""
+
+
 class MissingPackageError(IsoconvError, ImportError):
     """An optional package is needed and is not installed."""
 

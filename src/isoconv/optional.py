@@ -1,5 +1,5 @@
-"""The one place where an optional package is imported: when it is first needed, or with an error
-that says what to install."""
+"""The one place that imports late: optional packages, or an error that says what to install, and
+modules of ours that would make `import isoconv` slow."""
 
 from __future__ import annotations
 
@@ -27,3 +27,8 @@ def require(module: str, extra: str) -> ModuleType:
             f"{package} is needed for this and is not installed: pip install 'isoconv[{extra}]'.",
             name=error.name,
         ) from error
+
+
+def late(module: str) -> ModuleType:
+    """A module of isoconv that needs a package which `import isoconv` must not import."""
+    return import_module(module)

@@ -158,15 +158,31 @@ def deserialize(
         return slice(*(config["config"].get(part) for part in ("start", "stop", "step")))
     if config["class_name"] == "__ellipsis__":
         return ...
+    target = _named(config, kind)
     if config["class_name"] == "function":
-        return find(config["config"], kind, config.get("registered_name"))
-    module = str(config.get("module") or "").split(".")
-    found_kind = next((part for part in module if (part, config["class_name"]) in _builtin), kind)
-    target = find(config["class_name"], found_kind, config.get("registered_name"))
+        return target
     arguments = config.get("config") or {}
     if not isinstance(arguments, Mapping) or not hasattr(target, "from_config"):
         raise ArgumentError(explain("deserialize", config, "a class with its config"))
     return target.from_config(dict(arguments))
+
+
+def _named(config: Mapping[str, Any], kind: str | None) -> Any:
+    """The class or function that data names."""
+    if config["class_name"] == "function":
+        return find(config["config"], kind, config.get("registered_name"))
+    module = str(config.get("module") or "").split(".")
+    found_kind = next((part for part in module if (part, config["class_name"]) in _builtin), kind)
+    return find(config["class_name"], found_kind, config.get("registered_name"))
+
+
+def is_known(config: Mapping[str, Any]) -> bool:
+    """Whether `deserialize` would find the class or function that data names."""
+    try:
+        _named(config, None)
+    except ArgumentError:
+        return False
+    return True
 
 
 def find(name: str, kind: str | None = None, registered_name: str | None = None) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from isoconv.errors import FileError
+from isoconv.errors import FileError, explain
 from isoconv.models.states import OPTIMIZER, State
 from isoconv.ops.variable import Variable
 
@@ -24,6 +24,10 @@ Array = np.ndarray[Any, Any]
 
 # What h5py raises on files that are damaged.
 _DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError)
+
+# An array may need this much, or this many times the whole file, because compression is allowed.
+_LARGEST_ARRAY = 64 << 20
+_EXPANSION = 1000
 
 # Read of a chunked dataset at once, at least, however small the dataset is.
 _LARGEST_CHUNK = 1 << 20
@@ -60,6 +64,12 @@ class Found:
 def read(source: Path | BytesIO, states: Sequence[State], name: str) -> Found:
     """The values that a file has for the states. FileError where it is no such file."""
     found = Found()
+    size = source.stat().st_size if isinstance(source, Path) else len(source.getbuffer())
+    wanted = sum(variable.array.nbytes for state in states for variable in state.variables)
+    if wanted > max(_LARGEST_ARRAY, _EXPANSION * size):
+        raise FileError(
+            explain(name, f"{size} bytes", f"the {wanted} bytes of the model's weights")
+        )
     try:
         with h5py.File(source, "r") as file:
             for state in states:

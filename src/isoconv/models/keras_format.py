@@ -1,9 +1,10 @@
-"""`.keras` files: a zip of config.json, metadata.json and model.weights.h5, as Keras 3 writes it."""
+"""`.keras` files, as Keras 3 writes them: config.json, metadata.json, model.weights.h5 in a zip."""
 
 from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from io import BytesIO
@@ -22,8 +23,10 @@ CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 # The version of Keras whose format this is.
 _KERAS_VERSION = "3.15.1"
 
-# A config of a thousand layers has about a megabyte.
-_LARGEST_CONFIG = 64 << 20
+# Keras does not compress, others do. More than this is refused where it is also more than
+# _EXPANSION times the whole file.
+_LARGEST_MEMBER = 64 << 20
+_EXPANSION = 20
 
 # What a config that is not what it should be makes constructors raise.
 _WRONG_CONFIG = (
@@ -37,6 +40,10 @@ _WRONG_CONFIG = (
     TypeError,
     ValueError,
 )
+
+
+# What zipfile raises on files that are damaged.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 
 
 # -- writing ----------------------------------------------------------------------------------
@@ -60,7 +67,7 @@ def _config(model: Model) -> dict[str, Any]:
     config: dict[str, Any] = registry.serialize(model)
     if model.build_shapes:
         config["build_config"] = {"input_shape": registry.serialize(_only(model.build_shapes))}
-    compiled = model.get_compile_config()
+    compiled = getattr(model, "get_compile_config", dict)()
     return config | ({"compile_config": compiled} if compiled else {})
 
 
@@ -78,48 +85,38 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool) ->
     compile the model as it was, and restore its optimizer.
     """
     name = str(path)
-    with _archive(path, name) as archive, registry.custom_object_scope(custom_objects or {}):
-        config = _json(_member(archive, CONFIG, _LARGEST_CONFIG, name), name)
+    with registry.custom_object_scope(custom_objects or {}):
+        config = _json(_member(path, CONFIG), name)
         if not compile:
             config.pop("compile_config", None)
         _refuse_unknown(config, name)
         # Values come from the file, so that a config of absurd sizes fails before memory is used.
         with without_initial_values():
             model = _model(config, name)
-        held = sum(weight.array.nbytes for weight in model.weights)
-        weights = _member(archive, WEIGHTS, _LARGEST_CONFIG + 8 * held, name)
-    weights_format.read(BytesIO(weights), model, name)
+    weights_format.read(BytesIO(_member(path, WEIGHTS)), model, name)
     return model
 
 
 def load_weights(model: Model, path: Path, skip_mismatch: bool) -> None:
     """Gives the model the weights of a file; nothing changes where one does not fit."""
-    name = str(path)
-    held = sum(weight.array.nbytes for weight in model.weights)
-    with _archive(path, name) as archive:
-        weights = _member(archive, WEIGHTS, _LARGEST_CONFIG + 8 * held, name)
-    weights_format.read(BytesIO(weights), model, name, skip_mismatch)
+    weights_format.read(BytesIO(_member(path, WEIGHTS)), model, str(path), skip_mismatch)
 
 
-def _archive(path: Path, name: str) -> zipfile.ZipFile:
+def _member(path: Path, member: str) -> bytes:
+    """One member of the zip; FileError where it is missing, damaged or expands absurdly."""
     try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise FileError(f"{name}: no .keras file, or a damaged one ({error}).") from error
-
-
-def _member(archive: zipfile.ZipFile, member: str, limit: int, name: str) -> bytes:
-    """One member's bytes; FileError where it is missing, damaged or longer than `limit`."""
-    try:
-        size = archive.getinfo(member).file_size
-        if size > limit:
-            expected = f"at most {limit} bytes for this model"
-            raise FileError(explain(f"{name}: {member}", f"{size} bytes", expected))
-        return archive.read(member)
+        with zipfile.ZipFile(path) as archive:
+            size = archive.getinfo(member).file_size
+            if size > max(_LARGEST_MEMBER, _EXPANSION * path.stat().st_size):
+                given = f"{size} bytes"
+                raise FileError(explain(f"{path}: {member}", given, "less, for a file so small"))
+            return archive.read(member)
     except KeyError as error:
-        raise FileError(f"{name}: no .keras file: {member} is missing in it.") from error
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
-        raise FileError(f"{name}: {member} is damaged ({error}).") from error
+        raise FileError(f"{path}: no .keras file: {member} is missing in it.") from error
+    except FileNotFoundError:
+        raise
+    except (*_DAMAGE, OSError) as error:
+        raise FileError(f"{path}: no .keras file, or a damaged one ({error}).") from error
 
 
 def _json(data: bytes, name: str) -> dict[str, Any]:

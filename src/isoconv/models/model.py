@@ -12,6 +12,7 @@ from isoconv.layers.tracking import Tracking, automatic_config
 from isoconv.models import configuration
 from isoconv.models.network import Network, check_input
 from isoconv.models.predicting import Predicting
+from isoconv.models.saving import Saving
 from isoconv.models.summary import summary
 from isoconv.ops import tree
 from isoconv.ops.convert import as_array
@@ -20,7 +21,7 @@ from isoconv.ops.tensor import Tensor
 
 
 @registry.builtin("models", "Functional", "functional")
-class Model(Predicting, Layer):
+class Model(Saving, Predicting, Layer):
     """A model: `Model(inputs, outputs)`, or a subclass with `call`.
 
     Args:
@@ -114,6 +115,11 @@ class Model(Predicting, Layer):
 
     # -- running -------------------------------------------------------------------------------
 
+    def build(self, input_shape: Any) -> None:
+        """Nothing: a drawn model is built, and the layers of others build themselves in `call`."""
+        # Written here, so that the shape is noted, which saved files tell.
+        super().build(input_shape)
+
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """The outputs of the drawn model; subclasses write their own."""
         if self._network is None:
@@ -155,6 +161,11 @@ class Model(Predicting, Layer):
     def saved_class_name(self) -> str:
         """The class as saved files name it."""
         return "Functional" if type(self) is Model else type(self).__name__
+
+    @property
+    def saved_module(self) -> str | None:
+        """The module as saved files name it; None for what the registry says of the class."""
+        return "keras.src.models.functional" if type(self) is Model else None
 
     def get_config(self) -> dict[str, Any]:
         if type(self).__init__ is Model.__init__ and self._network is not None:

@@ -55,6 +55,7 @@ class Saving:
 
     def save_weights(self, filepath: PathLike, overwrite: bool = True) -> None:
         """Writes the weights to a ".weights.h5" file, in the layout of Keras 3."""
+        _require_built(self, "save_weights")
         _save("save_weights", self, filepath, overwrite)
 
     def load_weights(self, filepath: PathLike, skip_mismatch: bool = False) -> None:
@@ -62,7 +63,16 @@ class Saving:
 
         skip_mismatch: leave out layers that do not fit, with a warning.
         """
+        _require_built(self, "load_weights")
         formats.function("load_weights", filepath)(self, Path(filepath), skip_mismatch)
+
+
+def _require_built(model: Any, task: str) -> None:
+    if not model.built:
+        remedy = "Call it on data first, or give the first layer an input shape."
+        raise ArgumentError(
+            explain(model.where(task), "one without weights", "a model built", remedy)
+        )
 
 
 def _save(task: str, model: Any, filepath: PathLike, overwrite: bool) -> None:

@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
-from isoconv.errors import ArgumentError, FileError, explain
+from isoconv.errors import FileError
 from isoconv.models import h5, states
 from isoconv.models.model import Model
 
 
 def save_weights(model: Model, path: Path) -> None:
     """Writes the weights of a built model, and its optimizer's state if it has one."""
-    if not model.built:
-        remedy = "Call it on data first, or give the first layer an input shape."
-        raise ArgumentError(explain(model.where("save_weights"), "a model not built", "one", remedy))
     write(path, model)
 
 
@@ -25,9 +22,6 @@ def load_weights(model: Model, path: Path, skip_mismatch: bool) -> None:
 
     skip_mismatch: warn of layers that do not fit, and load the others.
     """
-    if not model.built:
-        remedy = "Call it on data first, or give the first layer an input shape."
-        raise ArgumentError(explain(model.where("load_weights"), "a model not built", "one", remedy))
     read(path, model, str(path), skip_mismatch)
 
 
@@ -37,9 +31,7 @@ def write(target: Path | BytesIO, model: Model) -> None:
     h5.write(target, [*states.of_layers(model), *([optimizer] if optimizer else [])])
 
 
-def read(
-    source: Path | BytesIO, model: Model, name: str, skip_mismatch: bool = False
-) -> None:
+def read(source: Path | BytesIO, model: Model, name: str, skip_mismatch: bool = False) -> None:
     """Gives the model what an HDF5 file has for it; FileError, and no change, if that is not all.
 
     An optimizer whose state does not fit starts anew, with a warning. name: of the file.

@@ -1,0 +1,378 @@
+"""Files of models: what Keras writes is read here, what is written here Keras reads, and what is
+damaged, foreign or hostile is refused with nothing changed."""
+
+import contextlib
+import io
+import json
+import os
+import stat
+import zipfile
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+import isoconv
+from isoconv import layers, ops
+from isoconv.errors import ArgumentError, FileError
+from isoconv.models import formats
+
+X = np.random.default_rng(0).normal(size=(4, 20, 3)).astype(np.float32)
+
+
+def network(library):
+    """A network with branches, a nested model, a wrapped layer and a layer used twice."""
+    k = library.layers
+    inputs = library.Input((20, 3))
+    x = k.Conv1D(4, 3, activation="relu")(inputs)
+    shared = k.Conv1D(4, 3, padding="same")
+    y = shared(k.BatchNormalization()(shared(x)))
+    inner = library.Input((18, 4))
+    nested = library.Model(inner, k.Conv1D(4, 1)(inner))
+    z = k.Concatenate()([nested(x), k.Dropout(0.2)(y)])
+    z = k.TimeDistributed(k.Dense(5))(z)
+    return library.Model(inputs, k.Dense(2, activation="softmax")(z))
+
+
+def chain(library):
+    k = library.layers
+    return library.Sequential(
+        [
+            library.Input((20, 3)),
+            k.Conv1D(4, 3, activation="relu"),
+            k.BatchNormalization(),
+            k.Conv1D(5, 3, strides=2, padding="causal", use_bias=False),
+            k.Dense(2),
+        ]
+    )
+
+
+def randomize(model):
+    rng = np.random.default_rng(1)
+    model.set_weights([rng.uniform(0.1, 1, w.shape).astype(w.dtype) for w in model.get_weights()])
+    return model
+
+
+def edited(path, change):
+    """The .keras file with its config changed by a function."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    members["config.json"] = json.dumps(change(config) or config)
+    return rewritten(path, members)
+
+
+def rewritten(path, members, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+# -- with Keras -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [network, chain])
+def test_keras_reads_what_is_written_here(make, tmp_path):
+    ours = randomize(make(isoconv))
+    ours.save(tmp_path / "model.keras")
+    theirs = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(theirs.predict(X, verbose=0), ours.predict(X), rtol=1e-5, atol=1e-6)
+
+    ours.save_weights(tmp_path / "model.weights.h5")
+    theirs = make(keras)
+    theirs.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_allclose(theirs.predict(X, verbose=0), ours.predict(X), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [network, chain])
+def test_what_keras_writes_is_read_here(make, tmp_path):
+    theirs = randomize(make(keras))
+    theirs.save(tmp_path / "model.keras")
+    ours = isoconv.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X, verbose=0), rtol=1e-5, atol=1e-6)
+
+    theirs.save_weights(tmp_path / "model.weights.h5")
+    ours = make(isoconv)
+    ours.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+# -- here and back ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [network, chain])
+def test_round_trip_gives_the_same_bits(make, tmp_path):
+    model = randomize(make(isoconv))
+    model.save(tmp_path / "a.keras")
+    again = isoconv.load_model(tmp_path / "a.keras")
+    assert json.dumps(again.get_config()) == json.dumps(model.get_config())
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    other = make(isoconv)
+    other.load_weights(tmp_path / "a.keras")
+    np.testing.assert_array_equal(other.predict(X), model.predict(X))
+
+
+class Scaled(layers.Layer):
+    """A user's layer, with layers in a list and a weight of its own."""
+
+    def __init__(self, width, **kwargs):
+        super().__init__(**kwargs)
+        self.width = width
+        self.stages = [layers.Dense(width), layers.Dense(width)]
+
+    def build(self, input_shape):
+        self.factor = self.add_weight((self.width,), "uniform", name="factor")
+
+    def call(self, x):
+        for stage in self.stages:
+            x = stage(x)
+        return x * self.factor
+
+    def get_config(self):
+        return super().get_config() | {"width": self.width}
+
+
+class Written(isoconv.Model):
+    """A model with a `call` of its own, whose attribute sorts after "layers"."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first = Scaled(4)
+        self.z = layers.Dense(2)
+
+    def call(self, x):
+        return ops.tanh(self.z(self.first(x)))
+
+
+def test_own_classes_by_custom_objects(tmp_path):
+    model = Written()
+    expected = model.predict(X)
+    model.save(tmp_path / "own.keras")
+    with pytest.raises(FileError, match=r"does not have: Written\. Give classes .* custom_objects"):
+        isoconv.load_model(tmp_path / "own.keras")
+    again = isoconv.load_model(
+        tmp_path / "own.keras", custom_objects={"Written": Written, "Scaled": Scaled}
+    )
+    np.testing.assert_array_equal(again.predict(X), expected)
+    with h5py.File(
+        io.BytesIO(zipfile.ZipFile(tmp_path / "own.keras").read("model.weights.h5"))
+    ) as h:
+        assert set(h) == {"vars", "first", "layers"}
+        assert set(h["first/stages"]) == {"dense", "dense_1"}
+
+
+def test_everything_missing_is_listed(tmp_path):
+    inputs = keras.Input((20, 3))
+    x = keras.layers.LSTM(3, return_sequences=True)(inputs)
+    x = keras.layers.GaussianDropout(0.1)(keras.layers.GRU(2)(x))
+    keras.Model(inputs, x).save(tmp_path / "m.keras")
+    with pytest.raises(FileError, match=r"m\.keras needs .* does not have: GRU, LSTM"):
+        isoconv.load_model(tmp_path / "m.keras")
+
+
+def test_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "model.keras"
+    chain(isoconv).save(path)
+    os.chmod(path, 0o640)
+    before = path.read_bytes()
+    broken = chain(isoconv)
+    monkeypatch.setattr(broken, "get_config", lambda: {"object": object()})
+    with pytest.raises((TypeError, ValueError)):
+        broken.save(path)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["model.keras"]
+    chain(isoconv).save(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    with pytest.raises(ArgumentError, match="overwrite=True"):
+        chain(isoconv).save(path, overwrite=False)
+
+
+def test_names_say_the_format(tmp_path):
+    with pytest.raises(ArgumentError, match=r"ends in \.keras; got"):
+        chain(isoconv).save(tmp_path / "model.pickle")
+    with pytest.raises(ArgumentError, match=r"ends in \.weights\.h5; got"):
+        chain(isoconv).save_weights(tmp_path / "model.keras")
+    with pytest.raises(FileNotFoundError):
+        isoconv.load_model(tmp_path / "nothing.keras")
+    with pytest.raises(ArgumentError, match="safe_mode"):
+        isoconv.load_model(tmp_path / "nothing.keras", safe_mode=False)
+
+
+def test_formats_register_themselves(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "_modules", dict(formats._modules))
+    formats.register(".other.keras", "isoconv.models.weights_format")
+    chain(isoconv).save_weights(tmp_path / "x.other.keras")
+    assert h5py.is_hdf5(tmp_path / "x.other.keras")
+
+
+def test_unbuilt_models_have_no_weights_to_save(tmp_path):
+    model = isoconv.Sequential([layers.Dense(3)])
+    with pytest.raises(ArgumentError, match="without weights"):
+        model.save_weights(tmp_path / "x.weights.h5")
+    assert not list(tmp_path.iterdir())
+    model.save(tmp_path / "x.keras")
+    assert isoconv.load_model(tmp_path / "x.keras").predict(X).shape == (4, 20, 3)
+
+
+# -- files that do not fit, are damaged or hostile --------------------------------------------
+
+
+def unchanged(model, action, match):
+    before = model.get_weights()
+    with pytest.raises(FileError, match=match):
+        action()
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_nothing_changes_where_shapes_do_not_match(tmp_path):
+    path = tmp_path / "x.weights.h5"
+    chain(isoconv).save_weights(path)
+    k = layers
+    head = [isoconv.Input((20, 3)), k.Conv1D(4, 3), k.BatchNormalization()]
+    wider = isoconv.Sequential([*head, k.Conv1D(6, 3, use_bias=False), k.Dense(2)])
+    unchanged(wider, lambda: wider.load_weights(path), r"shape \(3, 4, 5\); expected \(3, 4, 6\)")
+    with pytest.warns(UserWarning, match="not loaded"):
+        wider.load_weights(path, skip_mismatch=True)
+    head = [isoconv.Input((20, 3)), k.Conv1D(4, 3), k.BatchNormalization()]
+    biased = isoconv.Sequential([*head, k.Conv1D(5, 3), k.Dense(2)])
+    unchanged(biased, lambda: biased.load_weights(path), "expected 2 variables; the file has 1")
+    short = isoconv.Sequential([isoconv.Input((20, 3)), k.Conv1D(4, 3)])
+    unchanged(short, lambda: short.load_weights(path), "layers/dense: the model has no such layer")
+    longer = isoconv.Sequential([isoconv.Input((20, 3)), *chain(isoconv).layers, k.Dense(2)])
+    unchanged(longer, lambda: longer.load_weights(path), "expected 2 variables; the file has none")
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, 0.3, 0.7, 0.99])
+def test_truncated_files(length, tmp_path):
+    model = chain(isoconv)
+    for name in ("x.keras", "x.weights.h5"):
+        path = tmp_path / name
+        (model.save if name == "x.keras" else model.save_weights)(path)
+        data = path.read_bytes()
+        path.write_bytes(data[: int(length * len(data)) if isinstance(length, float) else length])
+        unchanged(model, lambda path=path: model.load_weights(path), "damaged|HDF5|missing")
+    with pytest.raises(FileError, match="damaged"):
+        isoconv.load_model(tmp_path / "x.keras")
+
+
+def test_flipped_bytes_raise_nothing_unexpected(tmp_path):
+    model = chain(isoconv)
+    path = tmp_path / "x.weights.h5"
+    model.save_weights(path)
+    data = bytearray(path.read_bytes())
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        flipped = bytearray(data)
+        for place in rng.integers(0, len(data), size=4):
+            flipped[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        with contextlib.suppress(FileError):
+            model.load_weights(path)
+
+
+@pytest.mark.parametrize(
+    ("members", "match"),
+    [
+        ({}, "config.json is missing"),
+        ({"config.json": "{"}, "config.json is damaged"),
+        ({"config.json": "[" * 100_000}, "config.json is damaged"),
+        ({"config.json": "[1]"}, "describes no model"),
+        (
+            {"config.json": '{"class_name": "Dense", "config": {"units": 1}}'},
+            "one of functional, model",
+        ),
+        ({"config.json": '{"class_name": "Sequential", "config": 3}'}, "config.json: Arg"),
+        ({"config.json": '{"class_name": "Sequential", "config": {}}'}, "config.json: KeyError"),
+        ({"config.json": '{"class_name": "os.system", "config": {}}'}, "does not have: os.system"),
+    ],
+)
+def test_foreign_and_damaged_configs(members, match, tmp_path):
+    with pytest.raises(FileError, match=match):
+        isoconv.load_model(rewritten(tmp_path / "x.keras", members))
+
+
+def test_absurd_sizes_allocate_nothing(tmp_path):
+    path = tmp_path / "x.keras"
+    for filters in (10**9, 10**14, 10**30):
+        chain(isoconv).save(path)
+
+        def enlarge(config, filters=filters):
+            config["config"]["layers"][1]["config"]["filters"] = filters
+
+        with pytest.raises(FileError, match=r"bytes|MemoryError|Error"):
+            isoconv.load_model(edited(path, enlarge))
+
+    chain(isoconv).save(path)
+    with zipfile.ZipFile(path) as archive:
+        config = archive.read("config.json")
+    bomb = {"config.json": config, "model.weights.h5": bytes(100 << 20)}
+    with pytest.raises(FileError, match="less, for a file so small"):
+        isoconv.load_model(rewritten(path, bomb, zipfile.ZIP_DEFLATED))
+
+
+def tampered(path, change):
+    chain(isoconv).save_weights(path)
+    with h5py.File(path, "a") as file:
+        change(file, file["layers/conv1d/vars"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "match"),
+    [
+        ("external link", "a link, which is not followed"),
+        ("soft link", "a link, which is not followed"),
+        ("external storage", "kept outside the file"),
+        ("virtual", "kept outside the file"),
+        ("text", "expected numbers"),
+        ("group", "missing"),
+        ("pieces", "in pieces of"),
+    ],
+)
+def test_hostile_arrays(kind, match, tmp_path):
+    secret = tmp_path / "secret.h5"
+    with h5py.File(secret, "w") as file:
+        file["x"] = np.zeros(4, np.float32)
+
+    def change(file, group):
+        del group["1"]
+        if kind == "external link":
+            group["1"] = h5py.ExternalLink(str(secret), "/x")
+        elif kind == "soft link":
+            group["1"] = h5py.SoftLink("/layers/batch_normalization/vars/0")
+        elif kind == "external storage":
+            group.create_dataset("1", (4,), "f4", external=[(str(secret), 0, 16)])
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout((4,), "f4")
+            layout[:] = h5py.VirtualSource(str(secret), "x", (4,))
+            group.create_virtual_dataset("1", layout)
+        elif kind == "text":
+            group["1"] = np.array([b"a", b"b", b"c", b"d"])
+        elif kind == "group":
+            group.create_group("1")
+        else:
+            group.create_dataset("1", (4,), "f4", chunks=(1 << 24,), maxshape=(None,))
+
+    path = tmp_path / "x.weights.h5"
+    tampered(path, change)
+    model = chain(isoconv)
+    unchanged(model, lambda: model.load_weights(path), match)
+
+
+def test_code_is_never_run(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x * 2)])
+    model.save(tmp_path / "x.keras")
+    with pytest.raises(FileError, match="Python code"):
+        isoconv.load_model(tmp_path / "x.keras")
+
+
+def test_saving_follows_links_to_the_file_itself(tmp_path):
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "link.keras"
+    link.symlink_to(tmp_path / "real" / "model.keras")
+    chain(isoconv).save(link)
+    assert link.is_symlink()
+    assert Path(tmp_path / "real" / "model.keras").is_file()
