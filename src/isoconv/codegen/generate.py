@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from isoconv.codegen import gram, kernels, tile
+from isoconv.codegen import depthwise, gram, kernels, tile
 from isoconv.ir.sizes import Dim, ceildiv, product
 from isoconv.plan.kernel import Kernel
 from isoconv.plan.machine import Machine
@@ -14,6 +14,7 @@ GENERATORS: dict[str, Callable[[Kernel, Machine], str]] = {
     "rows": kernels.rows,
     "scatter": kernels.scatter,
     "tile": tile.emit,
+    "depthwise": depthwise.emit,
     "gram": gram.emit,
 }
 
@@ -28,10 +29,13 @@ def tasks(kernel: Kernel, machine: Machine) -> Dim:
     root = kernel.graph.outputs[0]
     if kernel.kind == "scatter" or root.rank == 0:
         return 1
-    if kernel.kind in ("tile", "gram"):
-        anchor = kernel.anchor
-        assert anchor is not None
-        return tile.tasks(anchor, machine) if kernel.kind == "tile" else gram.tasks(anchor, machine)
+    anchor = kernel.anchor
+    if anchor is not None and kernel.kind == "tile":
+        return tile.tasks(anchor, machine)
+    if anchor is not None and kernel.kind == "gram":
+        return gram.tasks(anchor, machine)
+    if anchor is not None and kernel.kind == "depthwise":
+        return depthwise.tasks(anchor)
     if root.rank == 1 and kernel.kind == "pull":
         return ceildiv(root.shape[0], kernels.CHUNK)
     return product(root.shape[:-1])

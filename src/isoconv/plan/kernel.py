@@ -25,8 +25,8 @@ ANCHORS = ("conv", "gather", "scatter_add", *WINDOWS, *REDUCTIONS)
 
 @dataclass(frozen=True)
 class Kernel:
-    """kind: which generator emits it ("pull", "rows", "scatter", "tile", "gram"); graph: what it
-    gives; sizes: the names of its run-time sizes, in the order of its arguments.
+    """kind: which generator emits it ("pull", "rows", "scatter", "tile", "gram", "depthwise");
+    graph: what it gives; sizes: the names of its run-time sizes, in the order of its arguments.
     """
 
     kind: str
@@ -262,6 +262,8 @@ def choose_kind(graph: Graph) -> str:
         return "rows"
     if anchor.op == "conv" and is_dense(anchor):
         return "gram" if anchor["face"] == "w" else "tile"
+    if anchor.op == "conv" and anchor["face"] == "y" and anchor["axes"] and is_depthwise(anchor):
+        return "pull" if any(operand.op == "full" for operand in anchor.inputs) else "depthwise"
     return "pull"
 
 
@@ -273,6 +275,16 @@ def is_dense(conv: Node) -> bool:
         return bool(conv["groups"] == 1)
     weights = conv.inputs[1 if conv["face"] == "y" else 0]
     return conv["groups"] == 1 or conv["face"] == "xt" or number(weights.shape[-2]) > 1
+
+
+def is_depthwise(node: Node) -> bool:
+    """Whether every channel is a group of its own, with one filter."""
+    operand = node.inputs[0]
+    channels = operand.shape[-2] if node["face"] == "x" else operand.shape[-1] // node["groups"]
+    if node["face"] == "w":
+        return node["groups"] > 1 and channels == 1 and node.shape[-1] == node["groups"]
+    weights = node.inputs[0 if node["face"] == "x" else 1]
+    return node["groups"] > 1 and channels == 1 and weights.shape[-1] == node["groups"]
 
 
 def copy_step(node: Node, which: int) -> tuple[Step, Node]:

@@ -6,6 +6,7 @@ from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Graph, Node, raw, rebuild, rewrite
 from isoconv.ir.ops import make
 from isoconv.ir.sizes import Dim
+from isoconv.plan.kernel import is_depthwise
 
 
 def lower(graph: Graph) -> Graph:
@@ -14,21 +15,15 @@ def lower(graph: Graph) -> Graph:
 
 
 def _lower(node: Node, inputs: tuple[Node, ...]) -> Node:
-    if node.op == "conv" and node["face"] == "x" and not is_depthwise(node):
+    if node.op == "conv" and node["face"] == "x" and not _strided_depthwise(node):
         return _face_x(node, *inputs)
     if node.op == "conv" and node["face"] == "y" and _repeats_channels(node):
         return _depthwise(node, *inputs)
     return rebuild(node, inputs)
 
 
-def is_depthwise(node: Node) -> bool:
-    """Whether every channel is a group of its own, with one filter."""
-    operand = node.inputs[0]
-    channels = operand.shape[-2] if node["face"] == "x" else operand.shape[-1] // node["groups"]
-    if node["face"] == "w":
-        return node["groups"] > 1 and channels == 1 and node.shape[-1] == node["groups"]
-    weights = node.inputs[0 if node["face"] == "x" else 1]
-    return node["groups"] > 1 and channels == 1 and weights.shape[-1] == node["groups"]
+def _strided_depthwise(node: Node) -> bool:
+    return is_depthwise(node) and any(axis.stride > 1 for axis in node["axes"])
 
 
 def _repeats_channels(node: Node) -> bool:
