@@ -235,7 +235,7 @@ def test_training_is_what_was_said_nearest():
     assert Around(training=True)(x) == 1
 
 
-def test_changed_attributes_are_seen():
+def test_changed_attributes_are_seen(compilations):
     class Scale(Layer):
         def __init__(self):
             super().__init__()
@@ -247,6 +247,10 @@ def test_changed_attributes_are_seen():
     layer = Scale()
     outer = isoconv.Sequential([layer])
     assert outer(np.ones((1, 1))) == 2
+    before = compilations()
+    layer.factor = 2.0
+    assert outer(np.ones((1, 1))) == 2
+    assert compilations() == before
     layer.factor = 3.0
     assert layer(np.ones((1, 1))) == 3
     assert outer(np.ones((1, 1))) == 3

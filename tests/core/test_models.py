@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 
 import keras
 import numpy as np
@@ -255,6 +257,7 @@ def test_summary_of_branches_says_what_is_connected(capsys):
     pair()[0].summary()
     text = capsys.readouterr().out
     assert "Connected to" in text
+    assert "(Multiply)" in text
     assert "shared[0][0]" in text.replace("\n", "")
     assert "Total params: 107 (856.00 B)" in text
     assert max(map(len, text.splitlines())) == 80
@@ -306,6 +309,17 @@ def test_what_no_model_is_made_of():
     for shape in [(0,), (-1, 2), (2.5,), (float("nan"),), "3"]:
         with pytest.raises(ShapeError, match="shape"):
             Input(shape)
+
+
+def test_copies_are_models_of_their_own():
+    ours, _ = pair()
+    x = numbers(2, 6, 2)
+    y = ours.predict(x)
+    for again in (copy.deepcopy(ours), pickle.loads(pickle.dumps(ours))):
+        np.testing.assert_array_equal(again.predict(x), y)
+        again.set_weights([w * 0 for w in again.get_weights()])
+        assert again.get_layer("last").output is again.output
+    np.testing.assert_array_equal(ours.predict(x), y)
 
 
 def test_deep_models_do_not_recurse():

@@ -10,9 +10,10 @@ from threading import RLock
 from typing import Any, Self
 
 from isoconv import dtypes, naming, registry, settings
-from isoconv.errors import ArgumentError, ShapeError, explain
+from isoconv.errors import ArgumentError, explain
 from isoconv.ir.graph import origin
-from isoconv.layers import tracking
+from isoconv.layers.state import State
+from isoconv.layers.tracking import automatic_config
 from isoconv.ops import tree
 from isoconv.ops.convert import as_array, as_tensor, change_dtype
 from isoconv.ops.dispatch import record
@@ -20,13 +21,12 @@ from isoconv.ops.epoch import epoch
 from isoconv.ops.program import Compiled, abstract, is_array
 from isoconv.ops.recorder import Array, record_into, recording, training, training_scope
 from isoconv.ops.tensor import Call, KerasTensor, Tensor
-from isoconv.ops.variable import Variable
-from isoconv.training import constraints, initializers, regularizers
+from isoconv.training import regularizers
 
 Shape = tuple[int | None, ...]
 
 
-class Layer(tracking.Tracking):
+class Layer(State):
     """Keras' layer. Subclasses write `call`, usually `build` and `get_config`.
 
     Args:
@@ -70,6 +70,17 @@ class Layer(tracking.Tracking):
         self.loss_values: list[Any] = []
         self.build_shapes: dict[str, Any] = {}
         self._calls: list[Call] = []
+        self._be_callable()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied and pickled: all but what was compiled."""
+        return {k: v for k, v in vars(self).items() if k not in ("_lock", "_compiled")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._be_callable()
+
+    def _be_callable(self) -> None:
         self._lock = RLock()
         self._compiled = Compiled(self._in_trace, self.runtime_axes_of)
 
@@ -107,7 +118,7 @@ class Layer(tracking.Tracking):
         config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
         if type(self).get_config is not Layer.get_config:
             return config
-        return tracking.automatic_config(self, config)
+        return automatic_config(self, config)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -138,110 +149,15 @@ class Layer(tracking.Tracking):
         """The dtype of the input that a Sequential makes for it."""
         return self.compute_dtype
 
-    def where(self, argument: str = "") -> str:
-        """The layer, and one of its arguments, as error messages name them."""
-        text = f"{type(self).__name__} '{self.name}'"
-        return f"{text}: {argument}" if argument else text
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
-
-    # -- variables -----------------------------------------------------------------------------
-
-    def add_weight(
-        self,
-        shape: Any = (),
-        initializer: Any = None,
-        dtype: Any = None,
-        trainable: bool = True,
-        autocast: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
-        name: str | None = None,
-    ) -> Variable:
-        """Makes a variable of the layer.
-
-        shape: numbers only. initializer: a name, function or object; "glorot_uniform" for
-        floats and "zeros" for others if left out.
-        """
-        where = self.where(name or "weight")
-        if isinstance(shape, str):
-            raise ArgumentError(explain(where, repr(shape), "a shape", "Give the name as name=."))
-        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-        if not all(isinstance(size, int) for size in sizes):
-            raise ShapeError(explain(where, f"shape {sizes}", "sizes that are all known"))
-        kind = dtypes.standardize(dtype or self.dtype, where)
-        default = "glorot_uniform" if dtypes.is_float(kind) else "zeros"
-        label = name or naming.unique("variable")
-        return self.track(
-            Variable(
-                initializers.get(initializer or default),
-                shape=sizes,
-                dtype=kind,
-                trainable=trainable,
-                name=label,
-                path=f"{self.name}/{label}",
-                regularizer=regularizers.get(regularizer),
-                constraint=constraints.get(constraint),
-            )
-        )
-
-    def get_weights(self) -> list[Array]:
-        """Copies of the weights' arrays, in the order of `weights`."""
-        return [weight.numpy() for weight in self.weights]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Gives the weights new values. All are checked before any is changed."""
-        own = self.weights
-        if len(weights) != len(own):
-            given = f"{len(weights)} arrays"
-            raise ShapeError(explain(self.where("set_weights"), given, f"{len(own)} arrays"))
-        arrays = [as_array(value, self.where("set_weights")) for value in weights]
-        for weight, array in zip(own, arrays, strict=True):
-            if weight.shape != array.shape:
-                where = self.where(f"set_weights: {weight.path}")
-                raise ShapeError(explain(where, f"shape {array.shape}", f"shape {weight.shape}"))
-        for weight, array in zip(own, arrays, strict=True):
-            weight.assign(array)
-
-    def count_params(self) -> int:
-        """How many numbers the weights hold."""
-        if not self.built:
-            raise ArgumentError(
-                explain(self.where("count_params"), "a layer not built", "a built one", "Call it.")
-            )
-        return sum(weight.size for weight in self.weights)
-
-    # -- losses --------------------------------------------------------------------------------
-
-    def add_loss(self, loss: Any) -> None:
-        """Adds a scalar to what training minimises; called in `call`."""
-        recorder = recording()
-        for each in loss if isinstance(loss, list | tuple) else [loss]:
-            if recorder is None:
-                self.loss_values.append(each)
-            else:
-                recorder.losses.append((self, as_tensor(each)))
-
-    @property
-    def losses(self) -> list[Any]:
-        """The losses added by the last call, and the penalties on trainable weights."""
-        recorder = recording()
-        own = self.all_layers()
-        if recorder is None:
-            found = [value for layer in own for value in layer.loss_values]
-        else:
-            ids = {id(layer) for layer in own}
-            found = [loss for owner, loss in recorder.losses if id(owner) in ids]
-        penalised = [v for v in self.trainable_weights if v.regularizer is not None]
-        return found + [v.regularizer(v) for v in penalised if v.regularizer is not None]
 
     # -- what `Input` saw ----------------------------------------------------------------------
 
     @property
     def input(self) -> Any:
         """The KerasTensors the layer was first called on."""
-        given = tree.transform(lambda leaf: leaf, self._first_call("input").args)
+        given = self._first_call("input").args
         return given[0] if len(given) == 1 else list(given)
 
     @property

@@ -22,7 +22,6 @@ class Tracking:
     _own: tuple[list[Variable], list[Variable]]
     _arguments: tuple[Any, Any]
     _trainable: bool = True
-    loss_values: list[Any]
     built: bool = False
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -35,7 +34,7 @@ class Tracking:
         if isinstance(value, Variable):
             self.track(value)
         counts = name[0] != "_" and name not in self.bookkeeping
-        if counts and self.built and recording() is None:
+        if counts and self.built and recording() is None and not _same(vars(self).get(name), value):
             changed()
         object.__setattr__(self, name, value)
 
@@ -100,6 +99,12 @@ class Tracking:
             layer.trainable = value
 
 
+def _same(old: Any, new: Any) -> bool:
+    """Whether setting an attribute anew changes nothing."""
+    plain = isinstance(new, bool | int | float | str) and type(old) is type(new)
+    return old is new or (plain and bool(old == new))
+
+
 # The arguments are kept for get_config only: what they hold is no attribute of the layer.
 _INTERNAL = ("_arguments", "_calls")
 
@@ -138,4 +143,4 @@ def automatic_config(layer: Any, base: dict[str, Any]) -> dict[str, Any]:
             f"{type(layer).__name__} has the argument {bad[0]}, which is no plain data: "
             "write get_config, and from_config to read it back"
         )
-    return base | {name: registry.serialize(value) for name, value in given.items()}
+    return {name: registry.serialize(value) for name, value in given.items()} | base

@@ -133,9 +133,6 @@ class Model(Saving, Predicting, Layer):
         """None: the outputs carry the masks that the layers within gave them."""
         return None
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return Layer.compute_output_shape(self, input_shape)
-
     def prepare(self, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The arrays of a call, checked against the inputs and in their dtypes."""
         if self._network is None or not args:

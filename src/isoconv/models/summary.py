@@ -60,7 +60,7 @@ def _call_row(call: Call, network: Network) -> Row:
         calls = [step for step in network.steps if step.target is target]
         kind, count = type(target).__name__, f"{target.count_params():,}"
     else:
-        calls, kind, count = [call], target.__name__, "0"
+        calls, kind, count = [call], target.__name__.title().replace("_", ""), "0"
     before = [
         f"{named.get(id(tensor)) or (tensor.call.name if tensor.call else tensor.name)}"
         f"[{_number(tensor.call, network)}][{tensor.index}]"
