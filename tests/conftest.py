@@ -1,9 +1,11 @@
 """The oracles are set up before anything imports them: Keras on JAX, JAX on the CPU with float64,
 and one thread for each, because two workers share the machine's cores."""
 
+import importlib
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 
 import hypothesis
 import pytest
@@ -33,3 +35,19 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _KERNEL_CACHE in config.stash:
         shutil.rmtree(config.stash[_KERNEL_CACHE])
+
+
+@pytest.fixture
+def compilations(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """A function that says how many programs were compiled since the test began."""
+    # What this imports reads the environment that the top of this file sets.
+    compiler = importlib.import_module("isoconv.compiler")
+    compile = compiler.compile
+    graphs = []
+
+    def counted(graph, *args, **kwargs):
+        graphs.append(graph)
+        return compile(graph, *args, **kwargs)
+
+    monkeypatch.setattr(compiler, "compile", counted)
+    return lambda: len(graphs)
