@@ -221,6 +221,22 @@ def test_numbers_take_the_dtype_of_tensors():
     assert ops.add(x, np.ones(2)).dtype == "float64"
 
 
+def test_defaults_are_those_of_the_moment():
+    x, w = numbers(1, 3, 5), numbers(2, 3, 4)
+    assert ops.zeros((2,)).dtype == "float32"
+    with pytest.raises(ShapeError):
+        ops.conv(x, w)
+    try:
+        isoconv.set_floatx("float64")
+        isoconv.set_image_data_format("channels_first")
+        assert ops.zeros((2,)).dtype == "float64"
+        assert ops.conv(x, w).shape == (1, 4, 4)
+    finally:
+        isoconv.set_floatx("float32")
+        isoconv.set_image_data_format("channels_last")
+    assert ops.zeros((2,)).dtype == "float32"
+
+
 def test_foreign_arrays_are_taken():
     assert ops.add(np.ones(2, "float16"), 1).dtype == "float32"
     assert ops.add(np.ones(2, "uint8"), 1).dtype == "int32"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from isoconv import compiler
+from isoconv import compiler, settings
 from isoconv.ir import sizes
 from isoconv.ir.graph import Graph, Node
 from isoconv.ir.sizes import Shape
@@ -170,7 +170,8 @@ class Compiled:
     """A function that is traced and compiled once for each kind of arguments.
 
     A kind is the structure of the arguments, the dtypes, the sizes that `axes` does not leave to
-    run time, and every argument that is no array. At most `limit` kinds are kept.
+    run time, every argument that is no array, and the process-wide defaults. At most `limit`
+    kinds are kept.
     """
 
     def __init__(
@@ -204,7 +205,8 @@ class Compiled:
         key: more that tells kinds apart. specs: of the arrays, where `axes` does not say.
         """
         sizes_kind = runtime_kind(arrays, self.axes) if specs is None else tuple(specs)
-        kind = (static_kind(args), static_kind(kwargs), sizes_kind, key)
+        defaults = (settings.floatx(), settings.image_data_format())
+        kind = (static_kind(args), static_kind(kwargs), sizes_kind, key, defaults)
         with self._lock:
             found = self._programs.get(kind)
             if found is None:
