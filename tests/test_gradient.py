@@ -130,6 +130,7 @@ EDGES = {
     "max shares a tie": ("max", jnp.maximum, [[1.0, 2, 3], [3.0, 2, 1]]),
     "min shares a tie": ("min", jnp.minimum, [[1.0, 2, 3], [3.0, 2, 1]]),
     "max of NaN": ("max", jnp.maximum, [[np.nan, 1], [1.0, np.nan]]),
+    "relu at 0": ("relu", jax.nn.relu, [[0.0, -1, 2]]),
     "sqrt at 0": ("sqrt", jnp.sqrt, [[0.0, 4]]),
     "pow at 0": ("pow", jnp.power, [[0.0, 0, 2, -2], [1.0, 2, 0, 3]]),
 }

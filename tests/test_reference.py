@@ -14,6 +14,7 @@ from isoconv.ir.graph import Graph
 from isoconv.ir.ops import make
 from isoconv.ir.sizes import name
 from isoconv.reference import run
+from isoconv.reference.random import philox
 from oracles import assert_close, compute, conv_by_jax, numbers, value
 from oracles import given as tensor
 
@@ -82,7 +83,8 @@ def geometries(draw):
 def test_any_geometry_is_torch_after_padding(drawn, groups, each):
     axes, lengths = zip(*drawn, strict=True)
     assume(all(axis.output(length) > 0 for axis, length in drawn))
-    assume(all(length + axis.low + axis.high > 0 for axis, length in drawn))
+    # torch cannot crop more than there is, even where it pads on the other side.
+    assume(all(length + min(axis.low, 0) + min(axis.high, 0) > 0 for axis, length in drawn))
     x = numbers(2, *lengths, 2 * groups)
     w = numbers(*(axis.taps for axis in axes), 2, each * groups)
     tx, tw = (torch.tensor(array, requires_grad=True) for array in (x, w))
@@ -91,7 +93,7 @@ def test_any_geometry_is_torch_after_padding(drawn, groups, each):
     padded = torch.nn.functional.pad(tx.movedim(-1, 1), sides)
     function = getattr(torch.nn.functional, f"conv{n}d")
     strides, dilations = ([getattr(a, k) for a in axes] for k in ("stride", "dilation"))
-    weights = tw.permute(n + 1, n, *range(n))
+    weights = tw.permute(n + 1, n, *range(n)).contiguous()
     y = function(padded, weights, None, strides, 0, dilations, groups).movedim(1, -1)
     dy = numbers(*y.shape, seed=1)
     y.backward(torch.tensor(dy))
@@ -216,6 +218,7 @@ UNARY = {
     "abs": jnp.abs,
     "sign": jnp.sign,
     "floor": jnp.floor,
+    "relu": jax.nn.relu,
     "sqrt": jnp.sqrt,
     "exp": jnp.exp,
     "expm1": jnp.expm1,
@@ -332,6 +335,31 @@ def test_float64_is_asked_for_and_keeps_the_numbers_of_the_program():
     exact = np.float64(np.float32(1 / 3)) * np.float64(np.float32(0.1))
     assert value(node, {"x": x}, precision="float64") == [exact]
     assert value(node, {"x": x}).dtype == "float32"
+
+
+def test_random_numbers_are_those_of_the_program_at_any_precision():
+    key = np.array(-3)
+    node = make("random", tensor("key", key), shape=(4, 500), dtype="float32")
+    drawn = value(node, {"key": key})
+    assert drawn.min() >= 0
+    assert drawn.max() < 1
+    assert abs(drawn.mean() - 0.5) < 0.02
+    np.testing.assert_array_equal(value(node, {"key": key}, precision="float64"), drawn)
+    assert not np.array_equal(value(node, {"key": np.array(4)}), drawn)
+
+
+@pytest.mark.parametrize(
+    ("key", "counter", "bits"),
+    [
+        (0, 0, (0xFF1DAE59, 0x6CD10DF2)),
+        (0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF, (0x2C3F628B, 0xAB4FD7AD)),
+        (0x13198A2E, 0x85A308D3243F6A88, (0xDD7CE038, 0xF62A4C12)),
+    ],
+)
+def test_philox_gives_the_answers_known_for_it(key, counter, bits):
+    (found,) = philox(np.uint64(key), np.array([counter], "uint64"))
+    first, second = (int(found) % 2**32, int(found) >> 32)
+    assert (first, second) == bits
 
 
 def test_sizes_are_bound_by_the_inputs_or_given():

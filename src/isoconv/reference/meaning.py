@@ -11,6 +11,7 @@ import numpy as np
 
 from isoconv.errors import RuntimeCheckError, explain
 from isoconv.reference import windows
+from isoconv.reference.random import uniform
 
 Array = np.ndarray[Any, Any]
 
@@ -93,6 +94,11 @@ def _iota(call: Call) -> Any:
 
 def _size(call: Call) -> Array:
     return np.asarray(call["dim"])
+
+
+def _random(call: Call, key: Array) -> Array:
+    # Drawn in the program's dtype, so that a wider computation sees the same numbers.
+    return uniform(np.uint64(int(key) % 2**64), call.shape, call.declared)
 
 
 # -- views ------------------------------------------------------------------------------------
@@ -185,6 +191,7 @@ MEANING |= {
     "full": _full,
     "iota": _iota,
     "size": _size,
+    "random": _random,
     "reshape": _reshape,
     "transpose": _transpose,
     "broadcast": _broadcast,
