@@ -83,7 +83,8 @@ class SpatialDropout(Dropout):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config() | {"data_format": self.data_format}
-        del config["noise_shape"]
+        # Keras' classes take neither.
+        del config["noise_shape"], config["trainable"]
         return config
 
 

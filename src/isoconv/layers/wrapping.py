@@ -14,6 +14,9 @@ from isoconv.layers.same_shape import SameShape
 from isoconv.ops.dispatch import FUNCTIONS
 from isoconv.ops.tensor import Tensor
 
+# The module that configs name for functions of isoconv.ops.
+_OPERATIONS = "isoconv.ops"
+
 
 class Identity(SameShape):
     """Hands its input on."""
@@ -164,6 +167,8 @@ class Lambda(Layer):
                     "with @isoconv.register_keras_serializable().",
                 )
             )
+        if FUNCTIONS.get(getattr(part, "__name__", "")) is part:
+            return {"module": _OPERATIONS, "class_name": "function", "config": part.__name__}
         return registry.serialize(part)
 
     @classmethod
@@ -174,6 +179,8 @@ class Lambda(Layer):
 
 def _read(argument: str, part: Any, name: Any) -> Any:
     """One argument of a Lambda from its config; code is refused."""
+    if isinstance(part, str) and argument == "function":
+        return registry.find(part, "activations")
     if not isinstance(part, dict) or argument == "dtype":
         return part
     kind = part.get("class_name")
@@ -188,6 +195,6 @@ def _read(argument: str, part: Any, name: Any) -> Any:
                 "@isoconv.register_keras_serializable().",
             )
         )
-    if kind == "function" and str(part.get("module")).startswith("isoconv.ops"):
+    if kind == "function" and part.get("module") == _OPERATIONS and part["config"] in FUNCTIONS:
         return FUNCTIONS[part["config"]]
     return registry.deserialize(part)
