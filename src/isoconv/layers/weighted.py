@@ -32,14 +32,16 @@ class Ruled(Layer):
             setattr(self, f"{name}_regularizer", regularizers.get(rules[f"{name}_regularizer"]))
             setattr(self, f"{name}_constraint", constraints.get(rules[f"{name}_constraint"]))
 
-    def weight(self, name: str, shape: tuple[int, ...]) -> Variable:
-        """The weight of this name, with its initializer, regularizer and constraint."""
+    def weight(self, rule: str, shape: tuple[int, ...], name: str | None = None) -> Variable:
+        """A weight with the initializer, regularizer and constraint of `rule`, which is also its
+        name if no other one is given.
+        """
         return self.add_weight(
             shape=shape,
-            initializer=getattr(self, f"{name}_initializer"),
-            regularizer=getattr(self, f"{name}_regularizer"),
-            constraint=getattr(self, f"{name}_constraint"),
-            name=name,
+            initializer=getattr(self, f"{rule}_initializer"),
+            regularizer=getattr(self, f"{rule}_regularizer"),
+            constraint=getattr(self, f"{rule}_constraint"),
+            name=name or rule,
         )
 
     def get_config(self) -> dict[str, Any]:
