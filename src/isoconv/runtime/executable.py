@@ -136,7 +136,7 @@ class Executable:
                 return self._frames.pop()
         return _Frame(self._words, self._addresses, self._threads)
 
-    def _call(self, frame: _Frame, sizes: Sequence[int], tensors: Sequence[Array]) -> None:
+    def _call(self, frame: _Frame, sizes: list[int], tensors: Sequence[Array]) -> None:
         words = frame.words
         words[self._words.sizes : self._words.tensors] = sizes
         words[self._words.tensors :] = list(map(id, tensors))
