@@ -244,7 +244,7 @@ def split(value: mpf, digits: tuple[int, ...]) -> list[mpf]:
 
 # A constant in parts; a first part of fewer bits than the format can be multiplied by an exponent
 # without rounding.
-PARTS = [
+PARTS: list[tuple[str, str, mpf, dict[str, tuple[int, ...]]]] = [
     ("LN2", "log(2)", LOG2, {"float": (24, 24), "double": (53, 53)}),
     ("LN2_SHORT", "log(2), the first part times an exponent exact", LOG2, {"double": (42, 53)}),
     ("HALF_PI", "pi / 2", mp.pi / 2, {"double": (53, 53, 53)}),

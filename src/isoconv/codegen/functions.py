@@ -1,8 +1,15 @@
 """The elementary functions by the names of their operations, on any number of lanes.
 
-No call leaves the code: they are polynomials, with no tables and no branches. Errors in units in
-the last place, as tests/codegen/test_functions.py bounds them; a result or argument below the
-smallest normal number counts as zero.
+No call leaves the code: they are polynomials, with no tables and no branches. The error is at most
+so many units in the last place, where the result is a normal number; below, it may be zero:
+
+| | exp | expm1 | log | log1p | tanh | erf | sin, cos | pow |
+|---|---|---|---|---|---|---|---|---|
+| float32 | 1 | 1.5 | 1 | 1.75 | 1 | 1.25 | 0.51 | 0.51 |
+| float64 | 1 | 2 | 1 | 1.75 | 1 | 1.25 | 1 | 2.5 |
+
+An argument below the smallest normal number counts as zero. sin and cos are bounded so for |x| up
+to 1e5 and have no result beyond 2**40.
 """
 
 from __future__ import annotations
