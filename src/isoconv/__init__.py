@@ -25,18 +25,31 @@ if TYPE_CHECKING:
         set_floatx,
         set_image_data_format,
     )
-    from isoconv.training import activations, constraints, initializers, regularizers
+    from isoconv.training import (
+        activations,
+        callbacks,
+        constraints,
+        initializers,
+        losses,
+        metrics,
+        optimizers,
+        regularizers,
+    )
 
 __version__ = "0.1.0"
 
 # Where each public name lives: a module by itself, or a name within one.
 _MODULES = {
     "activations": "isoconv.training.activations",
+    "callbacks": "isoconv.training.callbacks",
     "constraints": "isoconv.training.constraints",
     "initializers": "isoconv.training.initializers",
     "layers": "isoconv.layers",
+    "losses": "isoconv.training.losses",
+    "metrics": "isoconv.training.metrics",
     "models": "isoconv.models",
     "ops": "isoconv.ops",
+    "optimizers": "isoconv.training.optimizers",
     "random": "isoconv.ops.random",
     "regularizers": "isoconv.training.regularizers",
     "settings": "isoconv.settings",
@@ -66,14 +79,18 @@ __all__ = [
     "Sequential",
     "Variable",
     "activations",
+    "callbacks",
     "constraints",
     "floatx",
     "image_data_format",
     "initializers",
     "layers",
     "load_model",
+    "losses",
+    "metrics",
     "models",
     "ops",
+    "optimizers",
     "random",
     "register_keras_serializable",
     "regularizers",

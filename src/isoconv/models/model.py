@@ -10,6 +10,7 @@ from isoconv.errors import ArgumentError, explain
 from isoconv.layers.base import Layer
 from isoconv.layers.tracking import Tracking, automatic_config
 from isoconv.models import configuration
+from isoconv.models.fitting import Fitting
 from isoconv.models.network import Network, check_input
 from isoconv.models.predicting import Predicting
 from isoconv.models.saving import Saving
@@ -21,7 +22,7 @@ from isoconv.ops.tensor import Tensor
 
 
 @registry.builtin("models", "Functional", "functional")
-class Model(Saving, Predicting, Layer):
+class Model(Fitting, Saving, Predicting, Layer):
     """A model: `Model(inputs, outputs)`, or a subclass with `call`.
 
     Args:

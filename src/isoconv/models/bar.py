@@ -1,0 +1,62 @@
+"""The progress bar of `fit`: batches, time left, losses and metrics."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from isoconv.models.progress import described
+from isoconv.training.callbacks import Callback, Logs
+
+# How often the bar is drawn: drawing costs about a millisecond.
+_SECONDS = 0.1
+
+
+class Bar(Callback):
+    """A bar for each epoch, which stays as a line when the epoch ends."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console()
+        self._progress: Progress | None = None
+        self._next = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self.stop()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[numbers]}"),
+            console=self._console,
+            auto_refresh=False,
+        )
+        title = f"Epoch {epoch + 1}/{self.params['epochs']}"
+        self._task = self._progress.add_task(title, total=self.params["steps"], numbers="")
+        self._progress.start()
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + _SECONDS
+            self._show(batch + 1, logs or {})
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if self._progress is not None:
+            done = self.params["steps"] or self._progress.tasks[0].completed
+            self._progress.update(self._task, total=done)
+            self._show(done, logs or {})
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends what is shown, and gives the terminal back."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _show(self, batches: float, logs: Logs) -> None:
+        if self._progress is not None:
+            self._progress.update(self._task, completed=batches, numbers=described(logs))
+            self._progress.refresh()

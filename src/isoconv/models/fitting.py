@@ -1,0 +1,319 @@
+"""Training and evaluating on many batches: data in, epochs, validation, callbacks, history."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from isoconv import dtypes, settings
+from isoconv.errors import ArgumentError, explain
+from isoconv.models import progress
+from isoconv.models.steps import Step, arrays_of
+from isoconv.models.training import Training
+from isoconv.training import batches
+from isoconv.training.batches import ArrayBatches, Batches, Data, IterableBatches
+from isoconv.training.callbacks import Callback, CallbackList, History
+
+Logs = dict[str, float]
+
+
+class Fitting(Training):
+    """`fit`, `evaluate`, `train_on_batch` and `test_on_batch`, for a model."""
+
+    history: History | None = None
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Sequence[Callback] | None = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+    ) -> History:
+        """Trains, and gives the history: `history.history["loss"]` holds a number an epoch.
+
+        Args:
+            x: an array, or a list or dict of them, one an input; or an iterable of batches x,
+                (x, y) or (x, y, sample_weight).
+            y: labels, an array, or a list or dict of them, one an output.
+            batch_size: samples a step, 32 if left out.
+            epochs: the number of the last epoch; initial_epoch: how many are done already.
+            verbose: "auto" shows a progress bar in a terminal and nothing elsewhere, 1 a bar in a
+                terminal and a line an epoch elsewhere, 2 a line an epoch, 0 nothing.
+            callbacks: told of what happens.
+            validation_split: this part of the arrays, their end, is not trained on but evaluated
+                after an epoch. validation_data: (x, y) or (x, y, sample_weight) or an iterable to
+                evaluate instead. validation_freq: after how many epochs, or after which ones.
+            shuffle: whether arrays get another order every epoch.
+            class_weight: of each class, multiplied with the weights of its samples.
+            sample_weight: (samples,), or shaped as the losses.
+            steps_per_epoch, validation_steps: batches an epoch, and an evaluation.
+        """
+        self.require_compiled("fit")
+        _whole_number(epochs, self.where("fit: epochs"))
+        size = _whole_number(32 if batch_size is None else batch_size, self.where("batch_size"))
+        data = self._source(x, y, sample_weight, class_weight, "fit")
+        evaluated = None
+        if validation_data is not None:
+            evaluated = self._validation_source(validation_data)
+        elif validation_split:
+            if not isinstance(data, tuple):
+                where = self.where("fit: validation_split")
+                raise ArgumentError(
+                    explain(where, "an iterable", "arrays", "Give validation_data instead.")
+                )
+            data, evaluated = batches.split(data, validation_split)
+        source = self._batches(data, size, shuffle, steps_per_epoch, class_weight)
+        validation = None
+        if evaluated is not None:
+            own = validation_batch_size or size
+            validation = self._batches(evaluated, own, False, validation_steps)
+        self.history = History()
+        params = {"verbose": verbose, "epochs": epochs, "steps": source.steps}
+        with progress.shown(verbose) as display:
+            tell = CallbackList([*display, *(callbacks or []), self.history], self, params)
+            self._epochs(source, validation, validation_freq, range(initial_epoch, epochs), tell)
+        return self.history
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """The mean loss, or a list of it and the metrics; return_dict: all by their names.
+
+        The arguments are those of `fit`; verbose is taken for Keras' sake.
+        """
+        self.require_compiled("evaluate")
+        size = _whole_number(32 if batch_size is None else batch_size, self.where("batch_size"))
+        data = self._source(x, y, sample_weight, None, "evaluate")
+        source = self._batches(data, size, False, steps)
+        params = {"verbose": verbose, "steps": source.steps}
+        logs = self._evaluate(source, CallbackList(callbacks or [], self, params))
+        return _as_asked(logs, return_dict)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One step on one batch. Gives what `evaluate` gives: means since `reset_metrics`."""
+        step, _ = self.training_steps()
+        return self._on_batch(step, (x, y, sample_weight), class_weight, return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Evaluates one batch. Gives what `evaluate` gives: means since `reset_metrics`."""
+        _, step = self.training_steps()
+        return self._on_batch(step, (x, y, sample_weight), None, return_dict)
+
+    # -- epochs --------------------------------------------------------------------------------
+
+    def _epochs(
+        self,
+        source: Batches,
+        validation: Batches | None,
+        frequency: Any,
+        epochs: range,
+        tell: CallbackList,
+    ) -> None:
+        self.stop_training = False
+        tell.tell("train_begin")
+        step, _ = self.training_steps()
+        logs: Logs = {}
+        for epoch in epochs:
+            tell.tell("epoch_begin", epoch)
+            steps, found = self._pass(step, source, tell, "train_batch")
+            if not self._goes_on(steps, source, again=epoch > epochs.start):
+                self.stop_training = True
+            if steps:
+                logs = found
+                if validation is not None and _is_due(frequency, epoch):
+                    values = self._evaluate(validation, tell)
+                    logs |= {f"val_{name}": value for name, value in values.items()}
+                tell.tell("epoch_end", epoch, logs)
+            if self.stop_training:
+                break
+        tell.tell("train_end", logs)
+
+    def _evaluate(self, source: Batches, tell: CallbackList) -> Logs:
+        tell.tell("test_begin")
+        _, step = self.training_steps()
+        steps, logs = self._pass(step, source, tell, "test_batch")
+        if not steps:
+            raise ArgumentError(explain(self.where("evaluate"), "no batches", "at least one"))
+        tell.tell("test_end", logs)
+        return logs
+
+    def _pass(
+        self, step: Step, source: Batches, tell: CallbackList, event: str
+    ) -> tuple[int, Logs]:
+        self.reset_metrics()
+        begins, ends = tell.wants(f"{event}_begin"), tell.wants(f"{event}_end")
+        count = 0
+        logs: Mapping[str, Any] = {}
+        for data in source.epoch():
+            if begins:
+                tell.tell(f"{event}_begin", count)
+            logs = self._step(step, data, source.unchecked(data))
+            if ends:
+                tell.tell(f"{event}_end", count, _numbers(logs))
+            count += 1
+            if self.stop_training and event == "train_batch":
+                break
+        return count, _numbers(logs)
+
+    def _step(self, step: Step, data: Data, unchecked: Data | None) -> Mapping[str, Any]:
+        """Runs a step; before anything changes, labels not checked yet are."""
+        arrays = arrays_of(data)
+        program = step.program(data, arrays)
+        if unchecked is not None:
+            self.require_compiled("fit").check(unchecked[1])
+        found: Mapping[str, Any] = program(arrays)
+        return found
+
+    def _goes_on(self, steps: int, source: Batches, again: bool) -> bool:
+        """Whether the data lasted for an epoch; a warning where it did not."""
+        if steps and (source.steps is None or steps >= source.steps or self.stop_training):
+            return True
+        if not steps and not again:
+            raise ArgumentError(explain(self.where("fit: x"), "no batches", "at least one"))
+        warnings.warn(
+            f"{self.where('fit')}: the data ended after {steps} of "
+            f"{source.steps or 'an unknown number of'} batches, so training ends with this epoch. "
+            "An iterator is gone through once: it must give steps_per_epoch * epochs batches. "
+            "Anything else that can be iterated is started anew every epoch.",
+            stacklevel=3,
+        )
+        return False
+
+    def _on_batch(
+        self,
+        step: Step,
+        given: tuple[Any, Any, Any],
+        class_weight: Mapping[int, float] | None,
+        return_dict: bool,
+    ) -> Any:
+        self.require_compiled("train_on_batch")
+        data = self._prepared(*given)
+        if class_weight:
+            data = batches.with_class_weight(data, class_weight, self._label_dtype())
+        if not batches.count_samples(data):
+            where = self.where("train_on_batch: x")
+            raise ArgumentError(explain(where, "no samples", "at least one"))
+        return _as_asked(_numbers(self._step(step, data, data)), return_dict)
+
+    # -- data ----------------------------------------------------------------------------------
+
+    def _prepared(self, x: Any, y: Any, sample_weight: Any) -> Data:
+        """Arrays as the model takes them, of as many samples each."""
+        args, _ = self.prepare((x,), {})
+        dtype = self._label_dtype()
+        labels = batches.to_arrays(y, "y", dtype)
+        data = args[0], labels, batches.to_arrays(sample_weight, "sample_weight", dtype)
+        batches.count_samples(data)
+        return data
+
+    def _label_dtype(self) -> str:
+        """The dtype that labels and weights of floats are turned into."""
+        outputs = [] if self.network is None else self.network.flat_outputs
+        floats = [each.dtype for each in outputs if dtypes.is_float(each.dtype)]
+        return floats[0] if floats else settings.floatx()
+
+    def _source(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Mapping[int, float] | None,
+        task: str,
+    ) -> Any:
+        """Prepared arrays, or the iterable that was given."""
+        if not batches.is_iterable_source(x):
+            data = self._prepared(x, y, sample_weight)
+            if not batches.count_samples(data):
+                raise ArgumentError(explain(self.where(f"{task}: x"), "no samples", "at least one"))
+            if class_weight:
+                data = batches.with_class_weight(data, class_weight, self._label_dtype())
+            return data
+        for name, value in {"y": y, "sample_weight": sample_weight}.items():
+            if value is not None:
+                remedy = "An iterable gives (x, y) or (x, y, sample_weight) itself."
+                raise ArgumentError(explain(self.where(f"{task}: {name}"), "one", "None", remedy))
+        return x
+
+    def _batches(
+        self,
+        data: Any,
+        size: int,
+        shuffle: bool,
+        steps: int | None,
+        class_weight: Mapping[int, float] | None = None,
+    ) -> Batches:
+        if steps is not None:
+            _whole_number(steps, self.where("fit: steps"))
+        if isinstance(data, tuple):
+            return ArrayBatches(data, size, shuffle, steps)
+
+        def prepare(x: Any, y: Any, sample_weight: Any) -> Data:
+            found = self._prepared(x, y, sample_weight)
+            if class_weight:
+                found = batches.with_class_weight(found, class_weight, self._label_dtype())
+            return found
+
+        return IterableBatches(data, prepare, shuffle, steps)
+
+    def _validation_source(self, given: Any) -> Any:
+        """What `validation_data` means: prepared arrays, or an iterable."""
+        if isinstance(given, tuple | list):
+            return self._source(*batches.unpack(given), None, "fit: validation_data")
+        return self._source(given, None, None, None, "fit: validation_data")
+
+
+def _numbers(logs: Mapping[str, Any]) -> Logs:
+    return {name: float(value) for name, value in logs.items()}
+
+
+def _as_asked(logs: Logs, return_dict: bool) -> Any:
+    if return_dict:
+        return logs
+    values = list(logs.values())
+    return values[0] if len(values) == 1 else values
+
+
+def _is_due(frequency: Any, epoch: int) -> bool:
+    """Whether an epoch, counted from 0, is followed by an evaluation."""
+    if isinstance(frequency, int):
+        return (epoch + 1) % frequency == 0
+    return epoch + 1 in frequency
+
+
+def _whole_number(value: Any, where: str) -> int:
+    """An integer of at least 1, or an ArgumentError."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ArgumentError(explain(where, repr(value), "an integer of at least 1"))
+    return int(value)

@@ -1,0 +1,75 @@
+"""A traced function of one batch, as the program that runs for batch after batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from isoconv.ops import tree
+from isoconv.ops.epoch import epoch
+from isoconv.ops.program import Compiled, Program, runtime_specs, static_kind
+from isoconv.ops.recorder import Array
+from isoconv.training.batches import Data
+
+if TYPE_CHECKING:
+    from isoconv.models.training import Training
+
+# Kinds of batches whose programs are found quickly; one or two are in use.
+_MOST_RECENT = 64
+
+
+class Step:
+    """Runs `function` on batches of any size; another size compiles nothing.
+
+    function: of (x, y, sample_weight) as Tensors; gives a dict of scalars.
+    """
+
+    def __init__(self, model: Training, function: Callable[[Any], dict[str, Any]]) -> None:
+        self._model = model
+        self._compiled = Compiled(function)
+        self._recent: dict[Hashable, Program] = {}
+
+    def program(self, data: Data, arrays: Sequence[Array]) -> Program:
+        """The program for batches of this kind. arrays: those in `data`, all as long."""
+        kinds = tuple([(array.dtype, array.shape[1:]) for array in arrays])
+        key = (epoch(), static_kind(data), kinds)
+        found = self._recent.get(key)
+        if found is None:
+            self._build(data)
+            specs = runtime_specs(arrays, self._axes(data))
+            found = self._compiled.program(arrays, (data,), {}, key=epoch(), specs=specs)
+            if len(self._recent) >= _MOST_RECENT:
+                self._recent.clear()
+            self._recent[epoch(), *key[1:]] = found
+        return found
+
+    def _build(self, data: Data) -> None:
+        """Makes the variables of the model and the optimizer, where they are missing."""
+        model: Any = self._model
+        args, kwargs = (data[0],), {"training": True}
+        model.ensure_built(args, kwargs)
+        if not all(layer.built for layer in model.all_layers()):
+            # Layers that a subclass calls are built by its first call.
+            model(*args, training=False)
+        model.optimizer.build(model.trainable_variables)
+
+    def _axes(self, data: Data) -> Callable[[int, Array], Sequence[int]]:
+        """Which sizes are left to run time: those of the inputs that the model leaves open, and
+        those of labels where the output's are open.
+        """
+        model = self._model
+        inputs = sum(1 for leaf in tree.leaves(data[0]) if leaf is not None)
+        outputs = [] if model.network is None else model.network.flat_outputs
+        open_: set[int] = {i for out in outputs for i, dim in enumerate(out.shape) if dim is None}
+
+        def axes(index: int, array: Array) -> Sequence[int]:
+            if index < inputs:
+                return sorted({0, *model.runtime_axes_of(index, array)})
+            return sorted({0, *(axis for axis in open_ if axis < array.ndim)})
+
+        return axes
+
+
+def arrays_of(data: Data) -> list[Array]:
+    """The arrays in a batch."""
+    return [leaf for leaf in tree.leaves(data) if leaf is not None]

@@ -1,0 +1,434 @@
+"""Metrics by Keras' names: running totals that the compiled step adds to.
+
+A metric's state is variables; `update_state` and `result` are written in isoconv.ops. Inside a
+training step they become part of it; called on arrays they run at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from isoconv import naming, ops, registry, settings
+from isoconv.errors import ShapeError, explain
+from isoconv.ops.convert import as_array, as_float, as_tensor
+from isoconv.ops.dispatch import op
+from isoconv.ops.program import Compiled
+from isoconv.ops.recorder import recording
+from isoconv.ops.tensor import Tensor
+from isoconv.ops.variable import Variable
+from isoconv.training import initializers, losses
+from isoconv.training.reduction import mask_of, merge_mask, safe_divide, same_rank
+
+Function = Callable[..., Any]
+
+
+class Metric:
+    """A running measure. Subclasses write `update_state` and `result`.
+
+    name: its name in logs. dtype: of its variables; `floatx()` if left out.
+    """
+
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+        self.name = name or naming.unique(naming.snake_case(type(self).__name__))
+        self.dtype = dtype or settings.floatx()
+        self._variables: list[Variable] = []
+        self._programs: dict[Function, Compiled] = {}
+
+    def __init_subclass__(cls) -> None:
+        for name in ("update_state", "result"):
+            if name in cls.__dict__:
+                setattr(cls, name, _at_once(cls.__dict__[name]))
+        if cls.__module__ == __name__:
+            registry.builtin("metrics")(cls)
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        """Takes one batch into account."""
+        raise NotImplementedError
+
+    def result(self) -> Any:
+        """The measure of everything since the last reset."""
+        raise NotImplementedError
+
+    def reset_state(self) -> None:
+        """Forgets everything: all variables become 0."""
+        for variable in self._variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    @property
+    def variables(self) -> list[Variable]:
+        """Its state."""
+        return list(self._variables)
+
+    def add_variable(
+        self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: str = "state"
+    ) -> Variable:
+        """Makes a variable of the metric's state."""
+        variable = Variable(
+            initializers.get(initializer),
+            shape=tuple(shape),
+            dtype=dtype or self.dtype,
+            trainable=False,
+            name=name,
+            path=f"{self.name}/{name}",
+        )
+        self._variables.append(variable)
+        return variable
+
+    add_weight = add_variable
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name, "dtype": self.dtype}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        return cls(**config)
+
+
+def _at_once(method: Function) -> Function:
+    """The method, compiled as one program where it is called outside of a trace."""
+
+    @wraps(method)
+    def run(self: Metric, *args: Any, **kwargs: Any) -> Any:
+        if recording() is not None:
+            return method(self, *args, **kwargs)
+        if method not in self._programs:
+            bound = method.__get__(self)
+            self._programs[method] = Compiled(bound, lambda i, array: (0,) if array.ndim else ())
+        args = tuple(as_array(each) if isinstance(each, list) else each for each in args)
+        return self._programs[method](*args, **kwargs)
+
+    return run
+
+
+# -- means ------------------------------------------------------------------------------------
+
+
+class Sum(Metric):
+    """The weighted sum of all values."""
+
+    def __init__(self, name: str = "sum", dtype: Any = None) -> None:
+        super().__init__(name, dtype)
+        self.total = self.add_variable(name="total")
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        values, _ = _by_sample(values, sample_weight, self.dtype, ops.sum)
+        self.total.assign_add(ops.sum(values))
+
+    def result(self) -> Any:
+        return ops.convert_to_tensor(self.total)
+
+
+class Averaging(Metric):
+    """The base of metrics that are weighted means of numbers they work out for samples."""
+
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(name, dtype)
+        self.total = self.add_variable(name="total")
+        self.count = self.add_variable(name="count")
+
+    def add(self, values: Any, sample_weight: Any = None) -> None:
+        """Takes numbers (batch, ...) into the mean: each sample's mean, weighted."""
+        values, weights = _by_sample(values, sample_weight, self.dtype, ops.mean)
+        count = as_tensor(values.dims[0] if values.ndim else 1, self.dtype)
+        self.total.assign_add(ops.sum(values))
+        self.count.assign_add(count if weights is None else ops.sum(weights))
+
+    def result(self) -> Any:
+        return safe_divide(self.total, self.count)
+
+
+class Mean(Averaging):
+    """The weighted mean of all values: of each sample's mean, weighted by the sample's weight."""
+
+    def __init__(self, name: str = "mean", dtype: Any = None) -> None:
+        super().__init__(name, dtype)
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        self.add(values, sample_weight)
+
+
+def _by_sample(
+    values: Any, weights: Any, dtype: str, reduce: Function
+) -> tuple[Tensor, Tensor | None]:
+    """Values times weights, and the weights, both reduced to one number a sample."""
+    found = ops.cast(as_tensor(values), dtype)
+    if weights is not None:
+        weights = as_tensor(weights, dtype)
+        found, weights = same_rank(found, weights)
+        if found.ndim > weights.ndim:
+            found = reduce(found, list(range(weights.ndim, found.ndim)))
+        if found.ndim != weights.ndim:
+            given = f"weights of shape {weights.shape} for values of shape {found.shape}"
+            raise ShapeError(explain("sample_weight", given, "a weight for each sample or value"))
+        weights = ops.broadcast_to(weights, found.dims)
+        found = found * weights
+        if weights.ndim > 1:
+            weights = reduce(weights, list(range(1, weights.ndim)))
+    if found.ndim > 1:
+        found = reduce(found, list(range(1, found.ndim)))
+    return found, weights
+
+
+class MeanMetricWrapper(Averaging):
+    """The mean of a function of labels and predictions. options: further arguments for it."""
+
+    def __init__(
+        self, fn: Function, name: str | None = None, dtype: Any = None, **options: Any
+    ) -> None:
+        super().__init__(name or str(getattr(fn, "__name__", "metric")), dtype)
+        self.fn = fn
+        self.options = options
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        values = self.fn(y_true, y_pred, **self.options)
+        weights = merge_mask(sample_weight, mask_of(y_pred), self.dtype, "sum")
+        self.add(values, weights)
+
+    def get_config(self) -> dict[str, Any]:
+        fn = {} if type(self) is not MeanMetricWrapper else {"fn": registry.serialize(self.fn)}
+        return super().get_config() | fn | self.options
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        return cls(**{key: registry.deserialize(value, "metrics") for key, value in config.items()})
+
+
+# -- accuracies -------------------------------------------------------------------------------
+
+
+@op
+def accuracy(y_true: Any, y_pred: Any) -> Tensor:
+    """1 where a prediction is the label, else 0."""
+    predicted = as_tensor(y_pred)
+    labels, predicted = same_rank(as_tensor(y_true, predicted.dtype), predicted)
+    return ops.cast(ops.equal(labels, predicted), settings.floatx())
+
+
+@op
+def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
+    """1 where a prediction is on the label's side of the threshold, else 0."""
+    labels, predicted = same_rank(y_true, y_pred)
+    sides = ops.cast(predicted > threshold, labels.dtype)
+    return ops.cast(ops.equal(labels, sides), settings.floatx())
+
+
+@op
+def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
+    """1 where the largest prediction is at the largest label, else 0.
+
+    Both are shaped (batch, ..., classes).
+    """
+    right = ops.equal(ops.argmax(as_tensor(y_true), -1), ops.argmax(as_tensor(y_pred), -1))
+    return ops.cast(right, settings.floatx())
+
+
+@op
+def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
+    """1 where the largest prediction is at the class that is the label, else 0.
+
+    y_true: (batch, ...) or (batch, ..., 1), integers. y_pred: (batch, ..., classes).
+    """
+    labels, predicted = as_tensor(y_true), as_tensor(y_pred)
+    if labels.ndim == predicted.ndim and labels.shape[-1] == 1:
+        labels = ops.squeeze(labels, -1)
+    best = ops.argmax(predicted, -1)
+    return ops.cast(ops.equal(ops.cast(labels, best.dtype), best), settings.floatx())
+
+
+class _Plain(MeanMetricWrapper):
+    """The mean of a function that has no options."""
+
+    function: ClassVar[Function]
+
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(type(self).function, name, dtype)
+
+
+class Accuracy(_Plain):
+    """How often predictions equal labels."""
+
+    function = staticmethod(accuracy)
+
+
+class CategoricalAccuracy(_Plain):
+    """How often the largest prediction is at the one-hot label."""
+
+    function = staticmethod(categorical_accuracy)
+
+
+class SparseCategoricalAccuracy(_Plain):
+    """How often the largest prediction is at the class that is the label."""
+
+    function = staticmethod(sparse_categorical_accuracy)
+
+
+class BinaryAccuracy(MeanMetricWrapper):
+    """How often predictions are on the label's side of a threshold."""
+
+    def __init__(
+        self, name: str = "binary_accuracy", dtype: Any = None, threshold: float = 0.5
+    ) -> None:
+        super().__init__(binary_accuracy, name, dtype, threshold=threshold)
+
+
+# -- losses as metrics ------------------------------------------------------------------------
+
+
+class MeanSquaredError(_Plain):
+    """The mean squared error."""
+
+    function = staticmethod(losses.mean_squared_error)
+
+
+class MeanAbsoluteError(_Plain):
+    """The mean absolute error."""
+
+    function = staticmethod(losses.mean_absolute_error)
+
+
+class MeanAbsolutePercentageError(_Plain):
+    """The mean absolute error in percent of the label."""
+
+    function = staticmethod(losses.mean_absolute_percentage_error)
+
+
+class MeanSquaredLogarithmicError(_Plain):
+    """The mean squared difference of logarithms."""
+
+    function = staticmethod(losses.mean_squared_logarithmic_error)
+
+
+class RootMeanSquaredError(Averaging):
+    """The square root of the mean squared error."""
+
+    def __init__(self, name: str = "root_mean_squared_error", dtype: Any = None) -> None:
+        super().__init__(name, dtype)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        predicted = as_float(y_pred)
+        labels, predicted = same_rank(as_tensor(y_true, predicted.dtype), predicted)
+        self.add(ops.square(labels - predicted), sample_weight)
+
+    def result(self) -> Any:
+        return ops.sqrt(super().result())
+
+
+class KLDivergence(_Plain):
+    """The mean Kullback-Leibler divergence."""
+
+    function = staticmethod(losses.kl_divergence)
+
+
+class Poisson(_Plain):
+    """The mean Poisson loss."""
+
+    function = staticmethod(losses.poisson)
+
+
+class LogCoshError(_Plain):
+    """The mean of log(cosh(error))."""
+
+    function = staticmethod(losses.log_cosh)
+
+
+class Hinge(_Plain):
+    """The mean hinge loss."""
+
+    function = staticmethod(losses.hinge)
+
+
+class BinaryCrossentropy(MeanMetricWrapper):
+    """The mean binary crossentropy."""
+
+    def __init__(
+        self,
+        name: str = "binary_crossentropy",
+        dtype: Any = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing}
+        super().__init__(losses.binary_crossentropy, name, dtype, **options)
+
+
+class CategoricalCrossentropy(MeanMetricWrapper):
+    """The mean categorical crossentropy."""
+
+    def __init__(
+        self,
+        name: str = "categorical_crossentropy",
+        dtype: Any = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+    ) -> None:
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__(losses.categorical_crossentropy, name, dtype, **options)
+
+
+class SparseCategoricalCrossentropy(MeanMetricWrapper):
+    """The mean sparse categorical crossentropy."""
+
+    def __init__(
+        self,
+        name: str = "sparse_categorical_crossentropy",
+        dtype: Any = None,
+        from_logits: bool = False,
+        axis: int = -1,
+    ) -> None:
+        options = {"from_logits": from_logits, "axis": axis}
+        super().__init__(losses.sparse_categorical_crossentropy, name, dtype, **options)
+
+
+class CosineSimilarity(Averaging):
+    """The mean cosine of the angle between labels and predictions."""
+
+    def __init__(self, name: str = "cosine_similarity", dtype: Any = None, axis: int = -1) -> None:
+        super().__init__(name, dtype)
+        self.axis = axis
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        # The loss is minus this.
+        values = ops.negative(losses.cosine_similarity(y_true, y_pred, axis=self.axis))
+        self.add(values, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"axis": self.axis}
+
+
+# -- by name ----------------------------------------------------------------------------------
+
+for _class, _aliases in {
+    MeanSquaredError: ("mse", "MSE"),
+    MeanAbsoluteError: ("mae", "MAE"),
+    MeanAbsolutePercentageError: ("mape", "MAPE"),
+    MeanSquaredLogarithmicError: ("msle", "MSLE"),
+    RootMeanSquaredError: ("rmse", "RMSE"),
+    KLDivergence: ("kld", "KLD"),
+    LogCoshError: ("logcosh", "log_cosh"),
+    BinaryCrossentropy: ("bce", "BCE"),
+}.items():
+    registry.builtin("metrics", *_aliases)(_class)
+
+
+def get(identifier: Any) -> Any:
+    """A metric from its name, config, class or itself; None stays None."""
+    return registry.get("metrics", identifier)
+
+
+def serialize(metric: Any) -> Any:
+    """The metric as data."""
+    return registry.serialize(metric)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The metric that `serialize` made this data of."""
+    return registry.deserialize(config, "metrics", custom_objects)

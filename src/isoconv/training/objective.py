@@ -1,0 +1,303 @@
+"""What `compile` was told of losses and metrics, fitted to the outputs of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from isoconv import registry
+from isoconv.errors import ArgumentError, explain
+from isoconv.ops import tree
+from isoconv.ops.tensor import Tensor
+from isoconv.training import losses, metrics
+from isoconv.training.batches import check_classes
+from isoconv.training.losses import Loss, LossFunctionWrapper
+from isoconv.training.metrics import Mean, MeanMetricWrapper, Metric
+
+
+@dataclass
+class _Classes:
+    """That the labels of an output are numbers of classes: from 0 to count - 1, or `ignored`."""
+
+    output: int
+    count: int
+    ignored: int | None
+
+
+@dataclass
+class _Part:
+    """What is asked of one output. loss_weight: what its loss is multiplied by in the sum."""
+
+    name: str
+    loss: Loss | None
+    loss_weight: float
+    tracker: Mean | None
+    metrics: list[Metric]
+    weighted_metrics: list[Metric]
+
+
+class Objective:
+    """Losses and metrics of all outputs; resolved when the first outputs are seen.
+
+    Args, as `compile` takes them: one for all outputs, or lists, or dicts by output name.
+    names: of the outputs, or None where a model's outputs have no names.
+    """
+
+    def __init__(
+        self,
+        loss: Any,
+        loss_weights: Any,
+        metrics: Any,
+        weighted_metrics: Any,
+        names: Sequence[str] | None,
+    ) -> None:
+        self._loss = loss
+        self._loss_weights = loss_weights
+        self._metrics = metrics
+        self._weighted_metrics = weighted_metrics
+        self._names = names
+        self._parts: list[_Part] | None = None
+        self._classes: list[_Classes] = []
+        self._seen: list[str] = []
+
+    # -- inside the step -----------------------------------------------------------------------
+
+    def loss(self, y: Any, y_pred: Any, sample_weight: Any) -> Tensor | None:
+        """The weighted sum of all losses; None where there are none."""
+        rows = self._rows(y, y_pred, sample_weight)
+        found: list[Any] = []
+        for part, label, prediction, weight in rows:
+            if part.loss is None:
+                continue
+            if label is None:
+                raise ArgumentError(explain("y", "nothing", f"labels for output '{part.name}'"))
+            value = part.loss(label, prediction, weight)
+            if value.ndim:
+                remedy = "Give the loss a reduction, or reduce it to one number a sample."
+                where = f"loss of output '{part.name}'"
+                raise ArgumentError(explain(where, f"shape {value.shape}", "a scalar", remedy))
+            if part.tracker is not None:
+                part.tracker.update_state(value, sample_weight=prediction.dims[0])
+            found.append(value if part.loss_weight == 1 else value * part.loss_weight)
+        return sum(found[1:], found[0]) if found else None
+
+    def update(self, y: Any, y_pred: Any, sample_weight: Any) -> None:
+        """Lets the metrics see a batch."""
+        for part, label, prediction, weight in self._rows(y, y_pred, sample_weight):
+            for metric in part.metrics:
+                metric.update_state(label, prediction)
+            for metric in part.weighted_metrics:
+                metric.update_state(label, prediction, sample_weight=weight)
+
+    def results(self) -> dict[str, Any]:
+        """The results of all metrics, by their names in logs."""
+        parts = self._parts or []
+        found: dict[str, Any] = {}
+        for part in parts:
+            if part.tracker is not None:
+                found[part.tracker.name] = part.tracker.result()
+        for part in parts:
+            prefix = f"{part.name}_" if len(parts) > 1 else ""
+            for metric in part.metrics + part.weighted_metrics:
+                result = metric.result()
+                several = result if isinstance(result, dict) else {metric.name: result}
+                for name, value in several.items():
+                    found[_free(prefix + name, found)] = value
+        return found
+
+    def check(self, y: Any) -> None:
+        """ArgumentError where labels, as arrays, are no classes of their output."""
+        for each in self._classes:
+            name = self._seen[each.output]
+            label = by_output(y, self._seen, "y")[each.output]
+            check_classes(label, each.count, each.ignored, f"labels of output '{name}'")
+
+    @property
+    def all_metrics(self) -> list[Metric]:
+        """The metrics, once the first outputs were seen."""
+        found: list[Metric] = []
+        for part in self._parts or []:
+            found += [] if part.tracker is None else [part.tracker]
+            found += part.metrics + part.weighted_metrics
+        return list({id(metric): metric for metric in found}.values())
+
+    # -- fitting to the outputs ----------------------------------------------------------------
+
+    def _rows(self, y: Any, y_pred: Any, sample_weight: Any) -> list[tuple[Any, Any, Any, Any]]:
+        """For each output: what is asked of it, labels, prediction, weights."""
+        predictions = list(tree.leaves(y_pred))
+        names = self._output_names(y_pred, len(predictions))
+        labels = by_output(y, names, "y")
+        if self._parts is None:
+            self._seen = names
+            self._parts = self._resolve(names, labels, predictions)
+        single = not isinstance(sample_weight, list | tuple | dict)
+        weights = (
+            [sample_weight] * len(names)
+            if single
+            else by_output(sample_weight, names, "sample_weight")
+        )
+        return list(zip(self._parts, labels, predictions, weights, strict=True))
+
+    def _output_names(self, y_pred: Any, count: int) -> list[str]:
+        if isinstance(y_pred, dict) and len(y_pred) == count:
+            return list(y_pred)
+        if self._names is not None:
+            return list(self._names)
+        return [f"output_{number + 1}" for number in range(count)]
+
+    def _resolve(self, names: list[str], labels: list[Any], predictions: list[Any]) -> list[_Part]:
+        count = len(names)
+        found = [
+            _loss_of(given, label, prediction)
+            for given, label, prediction in zip(
+                spread(self._loss, names, "loss"), labels, predictions, strict=True
+            )
+        ]
+        factors = spread(self._loss_weights, names, "loss_weights")
+        of_metrics = _metric_lists(self._metrics, names, "metrics")
+        of_weighted = _metric_lists(self._weighted_metrics, names, "weighted_metrics")
+        several = sum(loss is not None for loss in found) > 1
+        parts = []
+        for i in range(count):
+            loss, label, prediction = found[i], labels[i], predictions[i]
+            if isinstance(loss, LossFunctionWrapper):
+                self._note_classes(i, loss, prediction)
+            parts.append(
+                _Part(
+                    names[i],
+                    loss,
+                    1.0 if factors[i] is None else float(factors[i]),
+                    Mean(f"{names[i]}_loss") if several and loss is not None else None,
+                    [_metric_of(each, label, prediction) for each in of_metrics[i]],
+                    [_metric_of(each, label, prediction) for each in of_weighted[i]],
+                )
+            )
+        return parts
+
+    def _note_classes(self, output: int, loss: LossFunctionWrapper, prediction: Any) -> None:
+        if loss.fn is losses.sparse_categorical_crossentropy:
+            count = prediction.shape[loss.options.get("axis", -1)]
+            if count is not None:
+                self._classes.append(_Classes(output, count, loss.options.get("ignore_class")))
+
+
+def by_output(value: Any, names: Sequence[str], what: str) -> list[Any]:
+    """Labels or weights as a list, one for each output; None for outputs without."""
+    if value is None:
+        return [None] * len(names)
+    if isinstance(value, dict):
+        _only_known(value, names, what)
+        return [value.get(name) for name in names]
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    if len(values) != len(names):
+        wanted = f"{len(names)}, for the outputs {', '.join(names)}"
+        raise ArgumentError(explain(what, f"{len(values)} arrays", wanted))
+    return values
+
+
+def spread(value: Any, names: Sequence[str], what: str) -> list[Any]:
+    """An argument of `compile` as a list: one for all outputs, a list, or a dict by name."""
+    if isinstance(value, dict) and "class_name" not in value:
+        _only_known(value, names, what)
+        return [value.get(name) for name in names]
+    if isinstance(value, list | tuple):
+        if len(value) != len(names):
+            wanted = f"{len(names)}, for the outputs {', '.join(names)}"
+            raise ArgumentError(explain(f"compile: {what}", f"{len(value)} entries", wanted))
+        return list(value)
+    return [value] * len(names)
+
+
+def _only_known(value: dict[str, Any], names: Sequence[str], what: str) -> None:
+    unknown = [name for name in value if name not in names]
+    if unknown:
+        raise ArgumentError(explain(what, repr(unknown[0]), f"names among {', '.join(names)}"))
+
+
+def _metric_lists(value: Any, names: Sequence[str], what: str) -> list[list[Any]]:
+    """The metrics of each output."""
+    if not value:
+        return [[] for _ in names]
+    if len(names) == 1 and not isinstance(value, dict):
+        return [_as_list(value)]
+    return [_as_list(each) for each in spread(value, names, what)]
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    if isinstance(value, list | tuple):
+        return [each for item in value for each in _as_list(item)]
+    return [value]
+
+
+def _free(name: str, taken: dict[str, Any]) -> str:
+    """The name, with a number where it is taken."""
+    number = 0
+    free = name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+# -- names that depend on shapes --------------------------------------------------------------
+
+
+def _kind(label: Any, prediction: Any) -> str:
+    """How labels name classes: "binary", "sparse" or "categorical", by the shapes, as in Keras."""
+    if prediction.shape and prediction.shape[-1] == 1:
+        return "binary"
+    if label is None or label.ndim < prediction.ndim:
+        return "sparse"
+    many = prediction.shape[-1] is None or prediction.shape[-1] > 1
+    return "sparse" if label.shape[-1] == 1 and many else "categorical"
+
+
+_ACCURACY: dict[str, Callable[..., Metric]] = {
+    "binary": metrics.BinaryAccuracy,
+    "sparse": metrics.SparseCategoricalAccuracy,
+    "categorical": metrics.CategoricalAccuracy,
+}
+_CROSSENTROPY = {
+    "binary": losses.binary_crossentropy,
+    "sparse": losses.sparse_categorical_crossentropy,
+    "categorical": losses.categorical_crossentropy,
+}
+
+
+def _loss_of(given: Any, label: Any, prediction: Any) -> Loss | None:
+    """The loss that an argument of `compile` means for an output."""
+    if isinstance(given, str) and given.lower() in ("crossentropy", "ce"):
+        found: Any = _CROSSENTROPY[_kind(label, prediction)]
+    else:
+        found = losses.get(given)
+    if found is None or isinstance(found, Loss):
+        return found
+    return LossFunctionWrapper(found, name=given if isinstance(given, str) else None)
+
+
+def _metric_of(given: Any, label: Any, prediction: Any) -> Metric:
+    """The metric that an argument of `compile` means for an output."""
+    if isinstance(given, str) and given.lower() in ("accuracy", "acc"):
+        return _ACCURACY[_kind(label, prediction)](name=given)
+    found: Any = metrics.get(given)
+    if isinstance(found, Loss):
+        found = MeanMetricWrapper(found, name=found.name)
+    elif not isinstance(found, Metric):
+        found = MeanMetricWrapper(found)
+    if isinstance(given, str):
+        found.name = given
+    checked: Metric = found
+    return checked
+
+
+def config_of(value: Any) -> Any:
+    """An argument of `compile` as data."""
+    if isinstance(value, list | tuple):
+        return [config_of(each) for each in value]
+    if isinstance(value, dict):
+        return {key: config_of(each) for key, each in value.items()}
+    return registry.serialize(value)
