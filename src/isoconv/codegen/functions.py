@@ -1,7 +1,8 @@
 """The elementary functions by the names of their operations, on any number of lanes.
 
-No call leaves the code: they are polynomials, with no tables and no branches. The error is at most
-so many units in the last place, where the result is a normal number; below, it may be zero:
+No call leaves the code: they are polynomials, with no tables and no branches. Errors in units in
+the last place stay below these in the tests (measured, not proved), where the result is a normal
+number; a smaller one may be zero:
 
 | | exp | expm1 | log | log1p | tanh | erf | sin, cos | pow |
 |---|---|---|---|---|---|---|---|---|
