@@ -34,9 +34,13 @@ def test_layer_is_keras(name, args, options):
     compare(name, numbers(3, 5, 4), *args, **options)
 
 
-@pytest.mark.parametrize("size", [2, 7, 8, 9, 17, 33])
+@pytest.mark.parametrize("size", [1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33])
 def test_softmax_at_the_tails_of_vectors(size):
-    compare("Softmax", numbers(2, size))
+    x, flow = numbers(2, size), numbers(2, size, seed=1)
+    y, pullback = isoconv.vjp(layers.Softmax(dtype="float64"), x)
+    expected = np.exp(x) / np.exp(x).sum(-1, keepdims=True)
+    close(y, expected)
+    close(pullback(flow)[0], expected * (flow - (flow * expected).sum(-1, keepdims=True)))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

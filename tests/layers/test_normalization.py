@@ -34,9 +34,25 @@ def _full_precision(monkeypatch):
 
 @pytest.mark.parametrize("options", BATCH, ids=str)
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("shape", [(6, 3), (2, 5, 3), (1, 2, 4, 3)], ids=str)
-def test_batch_normalization_is_keras(shape, training, options):
-    compare("BatchNormalization", numbers(*shape), training=training, **options)
+def test_batch_normalization_is_keras(training, options):
+    compare("BatchNormalization", numbers(2, 5, 3), training=training, **options)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((6, 3), -1), ((1, 2, 17, 3), 1), ((2, 2, 3, 7), 3)])
+def test_batch_normalization_of_other_ranks_is_keras(shape, axis):
+    compare("BatchNormalization", numbers(*shape), training=True, axis=axis)
+
+
+def test_a_wrong_formula_is_caught(monkeypatch):
+    right = layers.BatchNormalization.normalized
+
+    def wrong(self, inputs, mean, variance):
+        return right(self, inputs, mean, variance * 1.001)
+
+    monkeypatch.setattr(layers.BatchNormalization, "normalized", wrong)
+    for training in (False, True):
+        with pytest.raises(AssertionError):
+            compare("BatchNormalization", numbers(6, 3), training=training)
 
 
 @pytest.mark.parametrize("options", LAYER, ids=str)
