@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from isoconv.autodiff import value_and_grad, vjp
     from isoconv.layers.base import Layer
     from isoconv.layers.input import Input
+    from isoconv.models.jit import jit
     from isoconv.models.model import Model
     from isoconv.models.saving import load_model
     from isoconv.models.sequential import Sequential
@@ -64,6 +65,7 @@ _NAMES = {
     "Variable": "isoconv.ops.variable",
     "floatx": "isoconv.settings",
     "image_data_format": "isoconv.settings",
+    "jit": "isoconv.models.jit",
     "load_model": "isoconv.models.saving",
     "register_keras_serializable": "isoconv.registry",
     "set_floatx": "isoconv.settings",
@@ -84,6 +86,7 @@ __all__ = [
     "floatx",
     "image_data_format",
     "initializers",
+    "jit",
     "layers",
     "load_model",
     "losses",

@@ -79,21 +79,25 @@ def _or_none(leaf: Any) -> Tensor | None:
 class Program:
     """A trace, compiled. Calling it reads the captured variables and writes the updated ones."""
 
-    def __init__(self, traced: Trace) -> None:
+    def __init__(self, traced: Trace, threads: int | None = None) -> None:
         self.trace = traced
         self._count = sum(leaf is not None for leaf in tree.leaves(traced.result))
         first = len(traced.graph.inputs) - len(traced.captured)
         places = {id(value): first + i for i, value in enumerate(traced.captured)}
         outputs = len(traced.graph.outputs) - len(traced.updated)
         in_place = {outputs + i: places[id(v)] for i, v in enumerate(traced.updated)}
-        self._run = compiler.compile(traced.graph, in_place)
+        self._run = compiler.compile(traced.graph, in_place, threads)
 
     def __call__(
-        self, arrays: Sequence[Array], values: Mapping[Variable, Array] | None = None
+        self,
+        arrays: Sequence[Array],
+        values: Mapping[Variable, Array] | None = None,
+        out: Sequence[Array | None] | None = None,
     ) -> Any:
         """The function's result for these arguments, with arrays as leaves.
 
         values: what to read for some of the variables instead of what they hold now.
+        out: for each leaf of the result an array to write it to, or None.
         """
         feeds = [*arrays]
         for source in self.trace.captured:
@@ -101,7 +105,9 @@ class Program:
                 feeds.append(values.get(source, source.array) if values else source.array)
             else:
                 feeds.append(source)
-        outputs = self._run(feeds)
+        if out is not None:
+            out = [*out, *(None,) * (len(self.trace.graph.outputs) - len(out))]
+        outputs = self._run(feeds, out)
         for variable in self.trace.updated:
             variable.version += 1
         if self.trace.losses:
@@ -166,6 +172,11 @@ def no_axes(index: int, array: Array) -> Sequence[int]:
     return ()
 
 
+def first_axis(index: int, array: Array) -> Sequence[int]:
+    """Every first axis is a batch."""
+    return (0,) if array.ndim else ()
+
+
 class Compiled:
     """A function that is traced and compiled once for each kind of arguments.
 
@@ -180,13 +191,20 @@ class Compiled:
         axes: Axes = no_axes,
         limit: int = 64,
         keep_updates: bool = True,
+        threads: int | None = None,
     ) -> None:
         self._function = function
         self.axes = axes
+        self._threads = threads
         self._keep_updates = keep_updates
         self._limit = limit
         self._programs: OrderedDict[Hashable, Program] = OrderedDict()
         self._lock = RLock()
+
+    def __reduce__(self) -> Any:
+        """A copy begins with nothing compiled."""
+        parts = (self._function, self.axes, self._limit, self._keep_updates, self._threads)
+        return Compiled, parts
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         arrays = [as_array(leaf) for leaf in tree.leaves((args, kwargs)) if is_array(leaf)]
@@ -212,7 +230,7 @@ class Compiled:
             if found is None:
                 on_tensors = self._on_tensors(args, kwargs)
                 chosen = runtime_specs(arrays, self.axes) if specs is None else specs
-                found = Program(trace(on_tensors, chosen, self._keep_updates))
+                found = Program(trace(on_tensors, chosen, self._keep_updates), self._threads)
                 self._programs[kind] = found
                 while len(self._programs) > self._limit:
                     self._programs.popitem(last=False)

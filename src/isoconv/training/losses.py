@@ -17,7 +17,7 @@ from isoconv.ir.rules import agree
 from isoconv.ops.convert import as_array, as_float, as_tensor, change_dtype
 from isoconv.ops.create import iota
 from isoconv.ops.dispatch import op
-from isoconv.ops.program import Compiled
+from isoconv.ops.program import Compiled, first_axis
 from isoconv.ops.recorder import recording
 from isoconv.ops.shapes import positive_axis
 from isoconv.ops.tensor import Tensor
@@ -265,7 +265,7 @@ class Loss:
         self.name = name or naming.unique(naming.snake_case(type(self).__name__))
         self.reduction = standardize_reduction(reduction, type(self).__name__)
         self.dtype = dtype
-        self._compiled = Compiled(self._reduced, lambda index, array: (0,) if array.ndim else ())
+        self._compiled = Compiled(self._reduced, first_axis)
 
     def __init_subclass__(cls) -> None:
         if cls.__module__ == __name__:

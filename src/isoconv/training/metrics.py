@@ -16,7 +16,7 @@ from isoconv import naming, ops, registry, settings
 from isoconv.errors import ShapeError, explain
 from isoconv.ops.convert import as_array, as_float, as_tensor
 from isoconv.ops.dispatch import op
-from isoconv.ops.program import Compiled
+from isoconv.ops.program import Compiled, first_axis
 from isoconv.ops.recorder import recording
 from isoconv.ops.tensor import Tensor
 from isoconv.ops.variable import Variable
@@ -101,7 +101,7 @@ def _at_once(method: Function) -> Function:
             return method(self, *args, **kwargs)
         if method not in self._programs:
             bound = method.__get__(self)
-            self._programs[method] = Compiled(bound, lambda i, array: (0,) if array.ndim else ())
+            self._programs[method] = Compiled(bound, first_axis)
         args = tuple(as_array(each) if isinstance(each, list) else each for each in args)
         return self._programs[method](*args, **kwargs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -60,10 +61,9 @@ class Optimizer:
         self._iterations = self.add_variable((), "int64", "iteration")
         self._learning_rate = self.add_variable((), settings.floatx(), "learning_rate")
         self.learning_rate = learning_rate
-        self._places: dict[int, int] = {}
-        self._trained: list[Variable] = []
+        self._places: dict[Variable, int] = {}
         self._slots: dict[str, list[Variable]] = {}
-        self._applying: tuple[tuple[int, ...], Compiled] | None = None
+        self._applying: tuple[list[Variable], Compiled] | None = None
         self.built = False
 
     def __init_subclass__(cls) -> None:
@@ -121,18 +121,16 @@ class Optimizer:
         names = self.slots()
         self._slots = {name: [] for name in names}
         for place, variable in enumerate(trainable_variables):
-            self._places[id(variable)] = place
+            self._places[variable] = place
             for name in names:
                 label = f"{variable.path.replace('/', '_')}_{name}"
                 slot = self.add_variable(variable.shape, variable.dtype, label)
                 self._slots[name].append(slot)
-        # Held, so that no other variable is ever found under the same id.
-        self._trained = list(trainable_variables)
         self.built = True
 
     def slot(self, name: str, variable: Variable) -> Variable:
         """What is kept for a variable under the name of a slot."""
-        return self._slots[name][self._places[id(variable)]]
+        return self._slots[name][self._places[variable]]
 
     # -- stepping ------------------------------------------------------------------------------
 
@@ -150,15 +148,14 @@ class Optimizer:
         grads: a gradient for each variable. trainable_variables: those it was built with, or some
         of them; all if left out.
         """
-        variables = self._trained if trainable_variables is None else list(trainable_variables)
+        variables = list(self._places) if trainable_variables is None else list(trainable_variables)
         self.build(variables)
         self._check(grads, variables)
         if recording() is not None:
-            self._apply(grads, variables)
+            self._apply(variables, grads)
             return
-        key = tuple(map(id, variables))
-        if self._applying is None or self._applying[0] != key:
-            self._applying = key, Compiled(lambda given: self._apply(given, variables))
+        if self._applying is None or self._applying[0] != variables:
+            self._applying = variables, Compiled(partial(self._apply, variables))
         self._applying[1]([_array(gradient) for gradient in grads])
 
     def _check(self, grads: Sequence[Any], variables: Sequence[Variable]) -> None:
@@ -166,7 +163,7 @@ class Optimizer:
             given, wanted = f"{len(grads)} gradients", f"{len(variables)}, one a variable"
             raise ArgumentError(explain(self.where("apply"), given, wanted))
         for gradient, variable in zip(grads, variables, strict=True):
-            if id(variable) not in self._places:
+            if variable not in self._places:
                 remedy = "Compile the model again, with a new optimizer."
                 wanted = "variables that it was built with"
                 raise ArgumentError(explain(self.where(), variable.path, wanted, remedy))
@@ -174,7 +171,7 @@ class Optimizer:
                 where = self.where(f"gradient of {variable.path}")
                 raise ShapeError(explain(where, tuple(gradient.shape), f"shape {variable.shape}"))
 
-    def _apply(self, grads: Sequence[Any], variables: Sequence[Variable]) -> None:
+    def _apply(self, variables: Sequence[Variable], grads: Sequence[Any]) -> None:
         rate = as_tensor(self._learning_rate)
         clipped = self._clip([as_tensor(g, v.dtype) for g, v in zip(grads, variables, strict=True)])
         for gradient, variable in zip(clipped, variables, strict=True):
@@ -409,6 +406,8 @@ def _only_neutral(where: str, given: Mapping[str, Any]) -> None:
 
 def get(identifier: Any) -> Any:
     """An optimizer from its name, config, class or itself."""
+    if isinstance(identifier, Optimizer):
+        return identifier
     return registry.get("optimizers", identifier)
 
 

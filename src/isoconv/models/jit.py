@@ -1,0 +1,77 @@
+"""A model as one compiled function of arrays, for who calls it again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from isoconv.errors import ArgumentError, explain
+from isoconv.layers.base import Layer
+from isoconv.models.model import Model
+from isoconv.ops import tree
+from isoconv.ops.convert import as_array
+from isoconv.ops.epoch import epoch
+from isoconv.ops.program import Compiled, is_array
+
+
+def jit(
+    model: Layer, *, rewrite: bool = True, numerics: Any = None, threads: int | None = None
+) -> Jitted:
+    """The model, or a layer, as a function `(*x, out=None)` of arrays.
+
+    Its weights stay live: what `assign` and `fit` change is seen by the next call. A new batch size
+    or length compiles nothing.
+
+    Args:
+        model: a model or layer.
+        rewrite: whether weights may be folded beforehand, which changes rounding. Nothing is
+            folded yet, so both values give the bits of `model(x)`.
+        numerics: bounds for approximate arithmetic, which does not exist yet: None.
+        threads: how many threads a call may use; all that `ISOCONV_THREADS` allows if left out.
+            Their number changes no bit.
+    """
+    if not isinstance(model, Layer):
+        raise ArgumentError(explain("jit: model", repr(model), "a model or a layer"))
+    if not isinstance(rewrite, bool):
+        raise ArgumentError(explain("jit: rewrite", repr(rewrite), "a bool"))
+    if numerics is not None:
+        remedy = "There is no approximate arithmetic yet; all work is exact."
+        raise ArgumentError(explain("jit: numerics", repr(numerics), "None", remedy))
+    if threads is not None and (
+        isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1
+    ):
+        raise ArgumentError(explain("jit: threads", repr(threads), "an integer of at least 1"))
+    return Jitted(model, None if threads is None else int(threads))
+
+
+class Jitted:
+    """What `jit` gives."""
+
+    def __init__(self, model: Layer, threads: int | None) -> None:
+        self.model = model
+        self._compiled = Compiled(model, model.runtime_axes_of, threads=threads)
+
+    def __call__(self, *x: Any, out: Any = None) -> Any:
+        """The outputs for one batch.
+
+        x: an array an input. out: an array, or a list or dict of them, that the outputs are
+        written to, of their shapes and dtypes; new ones are made if it is left out.
+        """
+        drawn = isinstance(self.model, Model) and self.model.network is not None
+        args: Any = (list(x),) if drawn and len(x) > 1 else x
+        args, kwargs = self.model.prepare(args, {"training": False})
+        self.model.ensure_built(args, kwargs)
+        arrays = [as_array(leaf) for leaf in tree.leaves(args) if is_array(leaf)]
+        program = self._compiled.program(arrays, args, kwargs, key=epoch())
+        if out is None:
+            return program(arrays)
+        return program(arrays, out=self._places(out, program.trace.result))
+
+    def _places(self, out: Any, result: Any) -> Sequence[Any]:
+        given, wanted = list(tree.leaves(out)), len(list(tree.leaves(result)))
+        if len(given) != wanted or not all(isinstance(each, np.ndarray) for each in given):
+            where = self.model.where("jit: out")
+            raise ArgumentError(explain(where, repr(out), f"{wanted} arrays, one an output"))
+        return given
