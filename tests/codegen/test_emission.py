@@ -6,7 +6,7 @@ from compiled import normal, run, tensor
 
 from isoconv import reference
 from isoconv.codegen.elementwise import ELEMENTWISE
-from isoconv.codegen.pull import EMISSION
+from isoconv.codegen.emission import EMISSION
 from isoconv.errors import RuntimeCheckError
 from isoconv.ir.graph import Graph
 from isoconv.ir.ops import OPS, make

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 
+from isoconv.codegen.emission import EMISSION
 from isoconv.codegen.emit import Builder, Value
 from isoconv.codegen.index import Coord, Sizes
 from isoconv.codegen.pull import Pull
@@ -40,7 +41,7 @@ class Frame:
         self.sizes = Sizes(self.b, named)
 
     def pull(self, lanes: int) -> Pull:
-        return Pull(self.b, self.sizes, lanes, self.pointers, self.status)
+        return Pull(self.b, EMISSION, self.sizes, lanes, self.pointers, self.status)
 
     def text(self) -> str:
         self.b.lines.append("  ret void")

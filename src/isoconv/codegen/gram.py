@@ -14,7 +14,7 @@ from isoconv.codegen import taps
 from isoconv.codegen.emit import SCALARS, Builder, Value, vector_type
 from isoconv.codegen.frame import Frame
 from isoconv.codegen.index import Coord
-from isoconv.codegen.pull import BLOCK
+from isoconv.codegen.reductions import BLOCK
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Node
 from isoconv.ir.sizes import number

@@ -8,7 +8,8 @@ from isoconv import dtypes
 from isoconv.codegen.emit import SCALARS, Builder, Value, element_type, vector_type
 from isoconv.codegen.frame import Frame
 from isoconv.codegen.index import ZERO, Coord
-from isoconv.codegen.pull import Pull, larger, lowest
+from isoconv.codegen.pull import Pull
+from isoconv.codegen.reductions import larger, lowest
 from isoconv.ir.graph import Node
 from isoconv.ir.sizes import product
 from isoconv.plan.kernel import Kernel
