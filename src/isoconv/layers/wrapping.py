@@ -157,7 +157,8 @@ class Lambda(Layer):
         return config | {"arguments": registry.serialize(self.arguments)}
 
     def _written(self, argument: str, part: Any) -> Any:
-        if callable(part) and getattr(part, "__name__", "<lambda>") == "<lambda>":
+        name = getattr(part, "__name__", None)
+        if callable(part) and name in (None, "<lambda>"):
             raise ArgumentError(
                 explain(
                     self.where(argument),
@@ -167,8 +168,8 @@ class Lambda(Layer):
                     "with @isoconv.register_keras_serializable().",
                 )
             )
-        if FUNCTIONS.get(getattr(part, "__name__", "")) is part:
-            return {"module": _OPERATIONS, "class_name": "function", "config": part.__name__}
+        if name is not None and FUNCTIONS.get(name) is part:
+            return {"module": _OPERATIONS, "class_name": "function", "config": name}
         return registry.serialize(part)
 
     @classmethod
