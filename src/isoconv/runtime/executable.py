@@ -138,7 +138,7 @@ class Executable:
 
     def _call(self, frame: _Frame, sizes: list[int], tensors: Sequence[Array]) -> None:
         words = frame.words
-        words[self._words.sizes : self._words.tensors] = sizes
+        words[self._words.sizes : self._words.tensors] = [*sizes]
         words[self._words.tensors :] = list(map(id, tensors))
         code = self._run(frame.address)
         if code < 0:
@@ -168,7 +168,7 @@ class _Frame:
         self.words[driver.CONTROL] = pool.control()
         self.words[driver.PARALLEL] = pool.parallel_address()
         self.words[driver.LIMIT] = threads
-        self.words[words.kernels : words.sizes] = addresses
+        self.words[words.kernels : words.sizes] = [*addresses]
         self._arena = np.empty(0, np.uint8)
 
     def grow(self, needed: int) -> None:
