@@ -72,8 +72,11 @@ class Optimizer:
 
     # -- what subclasses write -----------------------------------------------------------------
 
-    def slots(self) -> Sequence[str]:
-        """The names of the variables it keeps for each variable that it changes."""
+    def slots(self) -> Sequence[Sequence[str]]:
+        """The names of the variables it keeps for each variable that it changes.
+
+        In groups: files hold the slots of one group variable by variable, as Keras does.
+        """
         return ()
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
@@ -118,14 +121,14 @@ class Optimizer:
         """Makes the slots for these variables, which are all that it can change afterwards."""
         if self.built:
             return
-        names = self.slots()
-        self._slots = {name: [] for name in names}
-        for place, variable in enumerate(trainable_variables):
-            self._places[variable] = place
-            for name in names:
-                label = f"{variable.path.replace('/', '_')}_{name}"
-                slot = self.add_variable(variable.shape, variable.dtype, label)
-                self._slots[name].append(slot)
+        self._places = {variable: place for place, variable in enumerate(trainable_variables)}
+        for group in self.slots():
+            self._slots |= {name: [] for name in group}
+            for variable in trainable_variables:
+                for name in group:
+                    label = f"{variable.path.replace('/', '_')}_{name}"
+                    slot = self.add_variable(variable.shape, variable.dtype, label)
+                    self._slots[name].append(slot)
         self.built = True
 
     def slot(self, name: str, variable: Variable) -> Variable:
@@ -233,8 +236,8 @@ class SGD(Optimizer):
         self.momentum = _fraction(momentum, self.where("momentum"))
         self.nesterov = nesterov
 
-    def slots(self) -> Sequence[str]:
-        return ("momentum",) if self.momentum else ()
+    def slots(self) -> Sequence[Sequence[str]]:
+        return [("momentum",)] if self.momentum else ()
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
         step = gradient * learning_rate
@@ -272,8 +275,8 @@ class Adam(Optimizer):
         self.epsilon = epsilon
         self.amsgrad = amsgrad
 
-    def slots(self) -> Sequence[str]:
-        return ("momentum", "velocity", *(("velocity_hat",) if self.amsgrad else ()))
+    def slots(self) -> Sequence[Sequence[str]]:
+        return [("momentum", "velocity"), *([("velocity_hat",)] if self.amsgrad else [])]
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
         step = ops.cast(self.iterations + 1, variable.dtype)
@@ -336,15 +339,9 @@ class RMSprop(Optimizer):
         self.epsilon = epsilon
         self.centered = centered
 
-    def slots(self) -> Sequence[str]:
+    def slots(self) -> Sequence[Sequence[str]]:
         own = {"velocity": True, "momentum": self.momentum > 0, "average_gradient": self.centered}
-        return [name for name, used in own.items() if used]
-
-    def build(self, trainable_variables: Sequence[Variable]) -> None:
-        super().build(trainable_variables)
-        # Keras keeps the slots of one kind together, and files hold them in that order.
-        by_kind = [slot for slots in self._slots.values() for slot in slots]
-        self._variables = [self._iterations, self._learning_rate, *by_kind]
+        return [(name,) for name, used in own.items() if used]
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
         square = self.slot("velocity", variable)
