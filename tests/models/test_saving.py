@@ -100,6 +100,45 @@ def test_what_keras_writes_is_read_here(make, tmp_path):
     np.testing.assert_allclose(ours.predict(X), theirs.predict(X, verbose=0), rtol=1e-5, atol=1e-6)
 
 
+def test_training_goes_on_in_keras(tmp_path):
+    """How it was compiled and the optimizer's state, both ways: the next step is the same."""
+    y = np.array([[0, 1], [1, 0], [0, 1], [1, 1]], np.float32)
+    ours = isoconv.Sequential([isoconv.Input((3,)), layers.Dense(4, "tanh"), layers.Dense(2)])
+    ours.compile(isoconv.optimizers.Adam(0.05, beta_1=0.8), loss="mse", metrics=["mae"])
+    x = X[:, 0]
+    ours.fit(x, y, epochs=3, batch_size=2, shuffle=False, verbose=0)
+    ours.save(tmp_path / "ours.keras")
+
+    theirs = keras.models.load_model(tmp_path / "ours.keras")
+    again = isoconv.load_model(tmp_path / "ours.keras")
+    assert theirs.optimizer.beta_1 == again.optimizer.beta_1 == 0.8
+    assert int(theirs.optimizer.iterations.numpy()) == int(again.optimizer.iterations) == 6
+    assert isoconv.load_model(tmp_path / "ours.keras", compile=False).optimizer is None
+    for model in (ours, again, theirs):
+        model.fit(x, y, epochs=2, batch_size=2, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(again.predict(x), ours.predict(x))
+    np.testing.assert_allclose(theirs.predict(x, verbose=0), ours.predict(x), rtol=1e-5, atol=1e-6)
+
+    theirs.save(tmp_path / "theirs.keras")
+    back = isoconv.load_model(tmp_path / "theirs.keras")
+    for model in (back, theirs):
+        model.fit(x, y, epochs=2, batch_size=2, shuffle=False, verbose=0)
+    np.testing.assert_allclose(back.predict(x), theirs.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+def test_optimizer_that_does_not_fit_starts_anew(tmp_path):
+    model = chain(isoconv)
+    model.compile("adam", "mse")
+    model.fit(X, np.zeros((4, 9, 2)), verbose=0)
+    model.save_weights(tmp_path / "x.weights.h5")
+    other = chain(isoconv)
+    other.compile("sgd", "mse")
+    other.optimizer.build(other.trainable_variables)
+    with pytest.warns(UserWarning, match="optimizer starts anew"):
+        other.load_weights(tmp_path / "x.weights.h5")
+    np.testing.assert_array_equal(other.predict(X), model.predict(X))
+
+
 # -- here and back ----------------------------------------------------------------------------
 
 

@@ -67,7 +67,7 @@ def _config(model: Model) -> dict[str, Any]:
     config: dict[str, Any] = registry.serialize(model)
     if model.build_shapes:
         config["build_config"] = {"input_shape": registry.serialize(_only(model.build_shapes))}
-    compiled = getattr(model, "get_compile_config", dict)()
+    compiled = model.get_compile_config()
     return config | ({"compile_config": compiled} if compiled else {})
 
 
