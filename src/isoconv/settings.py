@@ -12,6 +12,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from isoconv.errors import ArgumentError, explain
@@ -19,6 +22,7 @@ from isoconv.errors import ArgumentError, explain
 _floatx = "float32"
 _data_format = "channels_last"
 _epsilon = 1e-7
+_threads: ContextVar[int | None] = ContextVar("threads", default=None)
 
 
 def _integer(variable: str, default: int, minimum: int) -> int:
@@ -32,7 +36,24 @@ def _integer(variable: str, default: int, minimum: int) -> int:
 
 def threads() -> int:
     """How many threads one call may use."""
+    return _threads.get() or process_threads()
+
+
+def process_threads() -> int:
+    """How many threads the calls of this process may use together."""
     return _integer("ISOCONV_THREADS", _available_cpus(), 1)
+
+
+@contextmanager
+def limit_threads(count: int) -> Iterator[None]:
+    """What is compiled inside uses so many threads a call, whatever ISOCONV_THREADS says."""
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ArgumentError(explain("threads", repr(count), "an integer of at least 1"))
+    token = _threads.set(count)
+    try:
+        yield
+    finally:
+        _threads.reset(token)
 
 
 def _available_cpus() -> int:

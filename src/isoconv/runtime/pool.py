@@ -72,7 +72,7 @@ def _set_up() -> None:
     }
     for offset, name in names.items():
         _word(offset).value = ctypes.cast(libc[name], ctypes.c_void_p).value or 0
-    _word(code.WANTED).value = min(settings.threads() - 1, code.MOST_WORKERS)
+    _word(code.WANTED).value = min(settings.process_threads() - 1, code.MOST_WORKERS)
 
 
 def _forget_workers() -> None:

@@ -1,0 +1,114 @@
+"""The report on the screen: a table a section, 80 columns wide, and what was demanded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from isoconv.bench.results import Report, Row, geometric_mean
+
+# The peers, and how their columns are titled.
+PEERS = {"torch": "torch", "torch best": "best"}
+# The compiled step of training alone.
+_BARE = "isoconv step"
+
+_TITLES = {
+    "layers": "Single convolutions",
+    "networks": "Networks: prediction",
+    "training": "Networks: a training step (Adam, cross-entropy)",
+}
+
+
+def tables(report: Report) -> RenderableType:
+    """Everything, section by section."""
+    sections = list(dict.fromkeys(row.section for row in report.rows))
+    parts: list[RenderableType] = [_machine(report)]
+    for section in sections:
+        rows = [row for row in report.rows if row.section == section]
+        parts += [_table(_TITLES[section], rows)]
+    return Group(*parts, _skipped(report.rows), _legend(), *_demands(report))
+
+
+def _machine(report: Report) -> Text:
+    m = report.machine
+    return Text(
+        f"{m['processor']}, {m['vector_bits']}-bit vectors, {m['threads']} threads: "
+        f"{m['gflops']:.0f} GFLOP/s ({m['gflops_one_core']:.0f} on one core), "
+        f"{m['gigabytes_a_second']:.0f} GB/s\n"
+        f"{', '.join(report.versions)}"
+    )
+
+
+def _table(title: str, rows: Sequence[Row]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    peers = [peer for peer in PEERS if any(peer in {*row.times, *row.skipped} for row in rows)]
+    extra = ["bare us"] if any(_BARE in row.times for row in rows) else []
+    headings = ("least us", "median", "GFLOP/s", "roof", "1 core")
+    for heading in (*headings, *(PEERS[peer] for peer in peers), *extra):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        ours = row.times["isoconv"]
+        table.add_row(
+            row.name,
+            _number(ours.least * 1e6),
+            _number(ours.median * 1e6),
+            _number(row.flops / ours.least / 1e9),
+            _percent(row.share()),
+            _percent(row.share_one()),
+            *(_ratio(row.ratio(peer)) for peer in peers),
+            *([_number(row.times[_BARE].least * 1e6)] if _BARE in row.times else []),
+        )
+    if len(rows) > 1:
+        means = []
+        for peer in peers:
+            ratios = [ratio for row in rows if (ratio := row.ratio(peer)) is not None]
+            means.append(_ratio(geometric_mean(ratios)))
+        table.add_section()
+        table.add_row("mean", "", "", "", "", "", *means)
+    return table
+
+
+def _skipped(rows: Sequence[Row]) -> Text:
+    """Why a column is empty, once for each reason."""
+    reasons = {}
+    for row in rows:
+        for name, reason in row.skipped.items():
+            reasons[name] = f"Skipped: {name}: {reason}"
+    return Text("\n".join(reasons.values()), style="yellow")
+
+
+def _legend() -> Text:
+    return Text(
+        "roof: share of what the machine can do, in multiply-adds or bytes.\n"
+        "1 core: the same on one thread and core. torch: as typed, its least time / ours,\n"
+        "so that above 1 ours is faster; best: its best form, channels last.\n"
+        "bare: the compiled step alone, without what train_on_batch does around it.\n",
+        style="dim",
+    )
+
+
+def _demands(report: Report) -> list[Text]:
+    lines = []
+    for demand in report.demands():
+        found = "not measured" if demand.found is None else f"{demand.found:.2f}"
+        met = {True: "met", False: "NOT MET", None: "-"}[demand.met]
+        style = {True: "green", False: "bold red", None: "yellow"}[demand.met]
+        lines.append(Text(f"{demand.what}: {found}, at least {demand.wanted:.2f}: {met}", style))
+    return lines
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.0f}%"
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
