@@ -38,7 +38,7 @@ ORDER = [
     (6, ["training"]),
     (6, ["models"]),
     (7, ["interop", "equivalence", "compat", "data"]),
-    (8, ["explain", "race", "bench", "distributed"]),
+    (8, ["demo", "explain", "race", "bench", "distributed"]),
     (9, ["cli"]),
 ]
 

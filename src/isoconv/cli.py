@@ -1,0 +1,117 @@
+"""The command line: what to run and how to show it; nothing is computed here."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from isoconv import bench as benchmark
+from isoconv import demo as demonstration
+from isoconv.bench.tables import tables
+from isoconv.errors import IsoconvError
+
+
+@dataclass
+class Options:
+    """What is said before the command."""
+
+    debug: bool = False
+
+
+app = typer.Typer(
+    help="Convolution networks with Keras' signatures, compiled for the CPU at hand.",
+    epilog="isoconv COMMAND --help explains a command.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """The console entry: runs a command; a mistake of the user's gives one message, exit code 1."""
+    options = Options()
+    try:
+        app(obj=options)
+    except (IsoconvError, OSError) as error:
+        if options.debug:
+            raise
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print(f"Error: {error}", style="red", markup=False)
+        console.print("isoconv --debug COMMAND ... shows where it happened.", style="dim")
+        sys.exit(1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"isoconv {version_of('isoconv')}")
+        raise typer.Exit
+
+
+@app.callback()
+def before(
+    context: typer.Context,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where an error happened, with all calls.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    context.obj.debug = debug
+
+
+@app.command()
+def demo() -> None:
+    """Train a small network on real speech, and show that Conv2D gives the same bits.
+
+    Tells nine speakers apart from recordings that come with the package (about ten seconds).
+    """
+    demonstration.run()
+
+
+@app.command()
+def bench(
+    section: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Only this: {', '.join(benchmark.SECTIONS)}. May be repeated."),
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Only cases with this in their name, such as text3gram.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of each; all CPUs if left out.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.0, help="How long each is timed in each case.")
+    ] = 0.5,
+    json: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write all that was found to this file.")
+    ] = None,
+) -> None:
+    """Time convolutions, networks and training steps beside PyTorch, against the machine's roof.
+
+    Everybody is run in turn, on as many threads. Peers that are not installed are skipped, and
+    named; the extra "bench" of isoconv installs them.
+
+    Example: isoconv bench --section layers --only text3gram --threads 1
+    """
+    if json is not None and not json.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {json.parent}", param_hint="--json")
+    with Console(stderr=True).status("measuring the roof") as status:
+        report = benchmark.run(
+            sections=section or benchmark.SECTIONS,
+            only=only,
+            threads=threads,
+            seconds=seconds,
+            on_case=status.update,
+        )
+    Console().print(tables(report))
+    if json is not None:
+        report.write(json)
+        typer.echo(f"Written: {json}")

@@ -1,0 +1,111 @@
+"""The command line as a person meets it: help, mistakes, exit codes, no terminal, 80 columns."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from isoconv import bench as benchmark
+from isoconv import cli
+from isoconv import demo as demonstration
+from isoconv.bench.results import Report
+from isoconv.errors import ArgumentError
+
+
+def run(capsys, monkeypatch, *arguments):
+    """Exit code, output and errors of the console entry."""
+    monkeypatch.setattr(sys, "argv", ["isoconv", *arguments])
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    out, err = capsys.readouterr()
+    return exit_.value.code or 0, out, err
+
+
+@pytest.fixture
+def isoconv(capsys, monkeypatch):
+    return lambda *arguments: run(capsys, monkeypatch, *arguments)
+
+
+def test_help_and_version(isoconv):
+    code, out, _ = isoconv("--help")
+    assert code == 0
+    assert "demo" in out
+    assert "bench" in out
+    assert max(map(len, out.splitlines())) <= 80
+    code, out, _ = isoconv("bench", "--help")
+    assert code == 0
+    assert "--section" in out
+    assert "Example: isoconv bench" in out
+    assert isoconv("--version")[:2] == (0, "isoconv 0.1.0\n")
+    assert "Usage" in isoconv()[1]
+
+
+def test_demo_runs_the_demo(isoconv, monkeypatch):
+    monkeypatch.setattr(demonstration, "run", lambda: print("shown"))
+    assert isoconv("demo")[:2] == (0, "shown\n")
+
+
+def test_bench_passes_its_options_on(isoconv, monkeypatch, tmp_path):
+    given = {}
+    machine = {
+        "processor": "p",
+        "vector_bits": 256,
+        "threads": 1,
+        "gflops": 1.0,
+        "gflops_one_core": 1.0,
+        "gigabytes_a_second": 1.0,
+    }
+
+    def fake(**options):
+        given.update(options)
+        return Report(machine, ["isoconv 0"])
+
+    monkeypatch.setattr(benchmark, "run", fake)
+    path = tmp_path / "found.json"
+    code, out, _ = isoconv(
+        *["bench", "--section", "layers", "--section", "training", "--only", "a b"],
+        *["--threads", "3", "--seconds", "0.25", "--json", str(path)],
+    )
+    assert code == 0
+    assert given.pop("on_case")
+    assert given == {
+        "sections": ["layers", "training"],
+        "only": "a b",
+        "threads": 3,
+        "seconds": 0.25,
+    }
+    assert f"Written: {path}" in out
+    assert '"processor": "p"' in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nothing"], 2, "No such command"),
+        (["bench", "--threads", "0"], 2, "--threads"),
+        (["bench", "--json", "/no/such/folder/x.json"], 2, "there is no folder"),
+        (["bench", "--section", "speed"], 1, "one of layers, networks, training; got speed"),
+    ],
+)
+def test_mistakes_are_explained_without_a_traceback(isoconv, arguments, code, message):
+    found, out, err = isoconv(*arguments)
+    assert found == code
+    assert message in err
+    assert "Traceback" not in out + err
+
+
+def test_debug_shows_where(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["isoconv", "--debug", "bench", "--section", "speed"])
+    with pytest.raises(ArgumentError, match="speed"):
+        cli.main()
+
+
+def test_a_pipe_closed_early_is_no_error():
+    environment = os.environ | {"COLUMNS": "80"}
+    command = f"{sys.executable} -c 'from isoconv.cli import main; main()' --help | head -1"
+    result = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env=environment, check=True
+    )
+    assert "Traceback" not in result.stderr
