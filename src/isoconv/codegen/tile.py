@@ -7,7 +7,7 @@ multiply-adds over ascending input positions and channels, whatever the tile.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import gcd
 
@@ -77,16 +77,20 @@ def phases(form: Form) -> int:
     return 1 if form.forward else form.inner.stride
 
 
-def row_shape(form: Form, rows: int) -> tuple[Dim, ...]:
-    """The tasks: every place before the last spatial axis, times blocks of `rows` along it."""
-    shape = form.node.shape
-    return (*shape[:-2], ceildiv(ceildiv(shape[-2], phases(form)), rows))
+def row_shape(form: Form, machine: Machine) -> tuple[Dim, ...]:
+    """The tasks: every place before the last spatial axis, times blocks of rows along it, times
+    panels of filters (all of them in one task where groups share the input's lines).
+    """
+    shape, node = form.node.shape, form.node
+    each = panels(form.filters, node.dtype, machine)
+    columns = sum(panel.count for panel in each) if node["groups"] == 1 else 1
+    rows = block(node, form.filters, machine)
+    return (*shape[:-2], ceildiv(ceildiv(shape[-2], phases(form)), rows), columns)
 
 
 def tasks(node: Node, machine: Machine) -> Dim:
     """How many tasks the kernel of a form splits into."""
-    shaped = form(node)
-    return product(row_shape(shaped, block(node, shaped.filters, machine)))
+    return product(row_shape(form(node), machine))
 
 
 @dataclass(frozen=True)
@@ -128,15 +132,15 @@ class _Tile:
         self.panels = panels(self.form.filters, anchor.dtype, machine)
         self.block = block(anchor, self.form.filters, machine)
         self.sizes = self.frame.sizes
+        self.tasks = row_shape(self.form, machine)
         inner = self.form.inner
         # Windows of one tap after another lie side by side where nothing comes between them.
         self.merged = self.form.forward and inner.dilation == 1 and anchor["groups"] == 1
 
     def text(self) -> str:
         frame, b = self.frame, self.b
-        shape = row_shape(self.form, self.block)
-        with frame.rows(shape, frame.begin, frame.end) as row, self.pull.scope():
-            places, piece = row[:-1], row[-1].base
+        with frame.rows(self.tasks, frame.begin, frame.end) as row, self.pull.scope():
+            places, piece, column = row[:-2], row[-2].base, row[-1].base
             outer = self._outer_taps(places)
             count = phases(self.form)
             with b.loop(0, count, at_least_once=True) as loop:
@@ -144,7 +148,9 @@ class _Tile:
                 phase = self._phase(which)
                 first = b.mul(piece, self.block)
                 last = b.minimum(b.add(first, self.block), phase.rows)
-                self._groups(places, outer, phase, first, last)
+                bounds = (first, last, *self._interior(phase, first, last))
+                for panel, filter_, channel in self._panels(column):
+                    _Work(self, panel, filter_, channel, places, outer).rows(phase, *bounds)
         return frame.text()
 
     # -- where things are -------------------------------------------------------------------
@@ -197,27 +203,31 @@ class _Tile:
 
     # -- loops over filters -------------------------------------------------------------------
 
-    def _groups(
-        self,
-        places: Sequence[Coord],
-        outer: Sequence[taps.Taps],
-        phase: Phase,
-        first: Value,
-        last: Value,
-    ) -> None:
-        b, form = self.b, self.form
-        low, high = self._interior(phase, first, last)
-        with b.loop(0, self.node["groups"], at_least_once=True) as group:
-            here = group.index if self.node["groups"] > 1 else b.i64(0)
-            for panel in self.panels:
-                with b.loop(0, panel.count, at_least_once=True) as loop:
-                    which = loop.index if panel.count > 1 else b.i64(0)
-                    filter_ = b.add(
-                        b.add(b.mul(here, form.filters), panel.start),
-                        b.mul(which, panel.width),
-                    )
-                    work = _Work(self, panel, filter_, b.mul(here, form.summed), places, outer)
-                    work.rows(phase, first, last, low, high)
+    def _panels(self, column: Value) -> Iterator[tuple[Panel, Value, Value]]:
+        """The panels of a task, each with its first filter and its first input channel.
+
+        What a caller does with one is emitted inside the loop or branch that chooses it.
+        """
+        b, form, groups = self.b, self.form, self.node["groups"]
+        if groups > 1:
+            with b.loop(0, groups, at_least_once=True) as group:
+                channel = b.mul(group.index, form.summed)
+                base = b.mul(group.index, form.filters)
+                for panel in self.panels:
+                    with b.loop(0, panel.count, at_least_once=True) as loop:
+                        start = b.add(b.mul(loop.index, panel.width), panel.start)
+                        yield panel, b.add(base, start), channel
+            return
+        before = 0
+        for panel in self.panels:
+            which = b.sub(column, before)
+            filter_ = b.add(b.mul(which, panel.width), panel.start)
+            if len(self.panels) == 1:
+                yield panel, filter_, b.i64(0)
+                return
+            with b.when(b.compare("ult", which, b.i64(panel.count))), self.pull.scope():
+                yield panel, filter_, b.i64(0)
+            before += panel.count
 
 
 @dataclass
