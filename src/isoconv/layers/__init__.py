@@ -5,6 +5,14 @@ from isoconv.layers.base import Layer
 from isoconv.layers.convolution import Conv1D, Conv2D, Conv3D
 from isoconv.layers.dense import Dense
 from isoconv.layers.dropout import Dropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D
+from isoconv.layers.edges import (
+    Cropping1D,
+    Cropping2D,
+    Cropping3D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+    ZeroPadding3D,
+)
 from isoconv.layers.embedding import Embedding
 from isoconv.layers.input import Input, InputLayer
 from isoconv.layers.merge import (
@@ -46,21 +54,7 @@ from isoconv.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
-from isoconv.layers.reshaping import (
-    Cropping1D,
-    Cropping2D,
-    Cropping3D,
-    Flatten,
-    Permute,
-    RepeatVector,
-    Reshape,
-    UpSampling1D,
-    UpSampling2D,
-    UpSampling3D,
-    ZeroPadding1D,
-    ZeroPadding2D,
-    ZeroPadding3D,
-)
+from isoconv.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from isoconv.layers.separable import (
     DepthwiseConv1D,
     DepthwiseConv2D,
@@ -70,6 +64,7 @@ from isoconv.layers.separable import (
     SeparableConv3D,
 )
 from isoconv.layers.transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
+from isoconv.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
 from isoconv.layers.wrapping import Identity, Lambda, Masking, TimeDistributed
 
 Convolution1D = Conv1D

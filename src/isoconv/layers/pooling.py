@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from typing import Any
 
-from isoconv import ops
+import numpy as np
+
+from isoconv import dtypes, ops
 from isoconv.errors import ShapeError, explain
 from isoconv.layers import arguments
+from isoconv.layers.spatial import Spatial
 from isoconv.layers.windowed import Windowed
 from isoconv.ops.tensor import Tensor
 
@@ -22,7 +25,7 @@ class BasePooling(Windowed):
         data_format: "channels_last" or "channels_first"; None is the process-wide default.
 
     Input (batch, spatial..., channels), output likewise with fewer positions. Masked steps count
-    as absent.
+    as absent; a window of them alone gives 0.
     """
 
     def __init__(
@@ -53,9 +56,9 @@ class BasePooling(Windowed):
         self.compute_output_shape(input_shape)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        channels = self.channels_of(input_shape)
+        self.check_rank(input_shape)
         spatial = self.window_output(self.spatial_of(input_shape))
-        return self.shape_with(input_shape[0], spatial, channels)
+        return self.shape_with(input_shape[0], spatial, input_shape[self.channel_axis])
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
@@ -66,29 +69,49 @@ class BasePooling(Windowed):
         }
 
 
+def lowest(dtype: str) -> float:
+    """What is above no number of this dtype."""
+    return -math.inf if dtypes.is_float(dtype) else int(np.iinfo(dtype).min)
+
+
 class BaseMaxPooling(BasePooling):
     """The largest element of each window. See BasePooling."""
 
-    def __init__(self, pool_size: Any = 2, *args: Any, **kwargs: Any) -> None:
-        super().__init__(pool_size, *args, **kwargs)
+    def __init__(
+        self,
+        pool_size: Any = 2,
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        if mask is not None and mask.ndim == self.rank + 1:
-            lowest = -float("inf")
-            inputs = ops.where(ops.expand_dims(mask, self.channel_axis), inputs, lowest)
-        return ops.max_pool(inputs, self.pool_size, self.strides, self.padding, self.data_format)
+        self.check_rank(inputs.shape)
+        kept = self.kept(mask)
+        if kept is None:
+            return self._largest(inputs)
+        largest = self._largest(ops.where(kept, inputs, lowest(inputs.dtype)))
+        # An infinity would turn a later product with 0 into NaN, masked or not.
+        return ops.where(self.kept(self.compute_mask(inputs, mask)), largest, 0)
+
+    def _largest(self, x: Tensor) -> Tensor:
+        return ops.max_pool(x, self.pool_size, self.strides, self.padding, self.data_format)
 
 
 class BaseAveragePooling(BasePooling):
     """The mean of the present elements of each window. See BasePooling."""
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        if mask is None or mask.ndim != self.rank + 1:
+        self.channels_of(inputs.shape)
+        kept = self.kept(mask)
+        if kept is None:
             return self._average(inputs)
-        kept = ops.cast(ops.expand_dims(mask, self.channel_axis), inputs.dtype)
-        share = self._average(kept)
-        total = self._average(self.without_masked(inputs, mask))
-        return total / ops.where(share > 0, share, 1.0)
+        mean = self._average(ops.where(kept, inputs, 0))
+        share = self._average(ops.cast(kept, mean.dtype))
+        return mean / ops.where(share > 0, share, 1.0)
 
     def _average(self, x: Tensor) -> Tensor:
         return ops.average_pool(x, self.pool_size, self.strides, self.padding, self.data_format)
@@ -130,14 +153,15 @@ class AveragePooling3D(BaseAveragePooling):
     rank = 3
 
 
-class BaseGlobalPooling(Windowed):
+class BaseGlobalPooling(Spatial):
     """One number a channel, from all positions.
 
     Args:
         data_format: "channels_last" or "channels_first"; None is the process-wide default.
         keepdims: whether the spatial axes stay, with size 1.
 
-    Input (batch, spatial..., channels), output (batch, channels). Masked steps do not count.
+    Input (batch, spatial..., channels), output (batch, channels). Masked steps do not count; a
+    sample of them alone gives 0.
     """
 
     def __init__(
@@ -147,31 +171,20 @@ class BaseGlobalPooling(Windowed):
         self.data_format = arguments.data_format(data_format, self.where("data_format"))
         self.keepdims = keepdims
 
-    @property
-    def spatial_axes(self) -> tuple[int, ...]:
-        return tuple(a for a in range(1, self.rank + 2) if a != self.channel_axis)
-
     def build(self, input_shape: Any) -> None:
         self.compute_output_shape(input_shape)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        channels = self.channels_of(input_shape)
+        self.check_rank(input_shape)
+        channels = input_shape[self.channel_axis]
         if 0 in self.spatial_of(input_shape):
             given = f"shape {tuple(input_shape)}"
-            raise ShapeError(explain("input", given, "at least one position on every axis"))
+            wanted = "at least one position on every axis"
+            raise ShapeError(explain(self.where("input"), given, wanted))
         spatial = (1,) * self.rank
         if self.keepdims:
             return self.shape_with(input_shape[0], spatial, channels)
         return (input_shape[0], channels)
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        """No steps are left that a mask could tell apart."""
-
-    def kept(self, mask: Tensor | None) -> Tensor | None:
-        """The mask beside the channels, if it is one of steps."""
-        if mask is None or mask.ndim != self.rank + 1:
-            return None
-        return ops.expand_dims(mask, self.channel_axis)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
@@ -184,23 +197,30 @@ class BaseGlobalMaxPooling(BaseGlobalPooling):
     """The largest element of each channel. See BaseGlobalPooling."""
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        self.check_rank(inputs.shape)
         kept = self.kept(mask)
-        if kept is not None:
-            inputs = ops.where(kept, inputs, -float("inf"))
-        return ops.max(inputs, axis=self.spatial_axes, keepdims=self.keepdims)
+        if kept is None:
+            return self._largest(inputs)
+        largest = self._largest(ops.where(kept, inputs, lowest(inputs.dtype)))
+        return ops.where(self._largest(ops.cast(kept, "int32")) > 0, largest, 0)
+
+    def _largest(self, x: Tensor) -> Tensor:
+        return ops.max(x, axis=self.spatial_axes, keepdims=self.keepdims)
 
 
 class BaseGlobalAveragePooling(BaseGlobalPooling):
     """The mean of each channel. See BaseGlobalPooling."""
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        axes: Sequence[int] = self.spatial_axes
+        self.check_rank(inputs.shape)
         kept = self.kept(mask)
         if kept is None:
-            return ops.mean(inputs, axis=axes, keepdims=self.keepdims)
-        total = ops.sum(ops.where(kept, inputs, 0.0), axis=axes, keepdims=self.keepdims)
-        steps = ops.sum(ops.cast(kept, inputs.dtype), axis=axes, keepdims=self.keepdims)
-        return total / steps
+            return ops.mean(inputs, axis=self.spatial_axes, keepdims=self.keepdims)
+        total = self._sum(ops.where(kept, inputs, 0))
+        return total / ops.maximum(self._sum(ops.cast(kept, total.dtype)), 1)
+
+    def _sum(self, x: Tensor) -> Tensor:
+        return ops.sum(x, axis=self.spatial_axes, keepdims=self.keepdims)
 
 
 class GlobalMaxPooling1D(BaseGlobalMaxPooling):

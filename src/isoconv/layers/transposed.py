@@ -24,8 +24,9 @@ class BaseConvTranspose(BaseConv):
         padding: "valid" or "same".
         output_padding: more positions at the end, below the stride; None follows from the rest.
         data_format: "channels_last" or "channels_first"; None is the process-wide default.
-        groups: parts of the channels treated apart from each other.
         activation, use_bias and the rest: as for Dense.
+        groups: parts of the channels treated apart from each other. Keras has it not: it is given
+            by name, so that Keras' order holds for all others.
 
     Weights: kernel (taps..., filters / groups, channels), bias (filters,).
     """
@@ -41,7 +42,14 @@ class BaseConvTranspose(BaseConv):
         dilation_rate: Any = 1,
         activation: Any = None,
         use_bias: bool = True,
-        *args: Any,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        *,
         groups: int = 1,
         **kwargs: Any,
     ) -> None:
@@ -55,7 +63,13 @@ class BaseConvTranspose(BaseConv):
             groups,
             activation,
             use_bias,
-            *args,
+            kernel_initializer,
+            bias_initializer,
+            kernel_regularizer,
+            bias_regularizer,
+            activity_regularizer,
+            kernel_constraint,
+            bias_constraint,
             **kwargs,
         )
         self.padding = arguments.padding(padding, self.where("padding"))
@@ -92,14 +106,15 @@ class BaseConvTranspose(BaseConv):
     def compute_output_shape(self, input_shape: Any) -> Any:
         self.channels_of(input_shape)
         lengths: tuple[Dim, ...] = symbolic((None, *self.spatial_of(input_shape)))[1:]
-        _, sizes = transpose_axes(
-            lengths,
-            self.kernel_size,
-            self.strides,
-            self.padding,
-            self.dilation_rate,
-            self.output_padding,
-        )
+        with self.explaining():
+            _, sizes = transpose_axes(
+                lengths,
+                self.kernel_size,
+                self.strides,
+                self.padding,
+                self.dilation_rate,
+                self.output_padding,
+            )
         return self.shape_with(input_shape[0], unknown_as_none(sizes), self.filters)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:

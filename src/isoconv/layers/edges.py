@@ -1,0 +1,182 @@
+"""Layers that add or take positions at the ends of spatial axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isoconv import ops
+from isoconv.errors import ArgumentError, ShapeError, explain
+from isoconv.layers import arguments
+from isoconv.layers.spatial import Spatial
+from isoconv.ops.tensor import Tensor
+
+Pairs = tuple[tuple[int, int], ...]
+
+
+def pairs(value: Any, rank: int, where: str) -> Pairs:
+    """(before, after) for each axis: from one number, one an axis, or a pair an axis."""
+    expected = "an integer, or one or a pair (before, after) for each axis, none negative"
+    if arguments.is_integer(value):
+        value = (value,) * rank
+    wrong = ArgumentError(explain(where, repr(value), expected))
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        raise wrong
+    entries = list(value)
+    if rank == 1 and len(entries) == 2 and all(map(arguments.is_integer, entries)):
+        entries = [entries]
+    if len(entries) != rank:
+        raise wrong
+    found = []
+    for entry in entries:
+        both = (entry, entry) if arguments.is_integer(entry) else entry
+        found.append(arguments.sizes(both, 2, where, allow_zero=True))
+    return tuple((before, after) for before, after in found)
+
+
+class BaseEdges(Spatial):
+    """A layer that adds or takes `amounts` of positions, (before, after) for each axis."""
+
+    amounts: Pairs
+    argument: str
+    """The name of the argument that gives the amounts."""
+
+    def __init__(self, value: Any, data_format: str | None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.amounts = pairs(value, self.rank, self.where(self.argument))
+        self.data_format = arguments.data_format(data_format, self.where("data_format"))
+
+    @property
+    def given(self) -> Any:
+        """The amounts as Keras has them: over one axis the pair itself."""
+        return self.amounts[0] if self.rank == 1 else self.amounts
+
+    @property
+    def by_axis(self) -> Pairs:
+        """The amounts of all axes, 0 for batch and channels."""
+        spatial = dict(zip(self.spatial_axes, self.amounts, strict=True))
+        return tuple(spatial.get(axis, (0, 0)) for axis in range(self.rank + 2))
+
+    def build(self, input_shape: Any) -> None:
+        self.compute_output_shape(input_shape)
+
+    def resized(self, input_shape: Any, sign: int) -> Any:
+        """A shape with the amounts added to its sizes, or taken for a sign of -1."""
+        self.check_rank(input_shape)
+        each = zip(input_shape, self.by_axis, strict=True)
+        return tuple(None if d is None else d + sign * (low + high) for d, (low, high) in each)
+
+    def get_config(self) -> dict[str, Any]:
+        amounts: Any = [list(pair) for pair in self.amounts]
+        return super().get_config() | {
+            self.argument: amounts[0] if self.rank == 1 else amounts,
+            "data_format": self.data_format,
+        }
+
+
+class BaseZeroPadding(BaseEdges):
+    """Zeros around the input.
+
+    Args:
+        padding: how many: one number, one an axis, or a pair (before, after) an axis.
+        data_format: "channels_last" or "channels_first"; None is the process-wide default.
+    """
+
+    argument = "padding"
+
+    def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(padding, data_format, **kwargs)
+        self.padding = self.given
+
+    def call(self, inputs: Tensor) -> Tensor:
+        self.check_rank(inputs.shape)
+        return ops.pad(inputs, self.by_axis)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return self.resized(input_shape, 1)
+
+
+class BaseCropping(BaseEdges):
+    """The input without positions at its ends.
+
+    Args:
+        cropping: how many: one number, one an axis, or a pair (before, after) an axis.
+        data_format: "channels_last" or "channels_first"; None is the process-wide default.
+    """
+
+    argument = "cropping"
+
+    def __init__(self, cropping: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(cropping, data_format, **kwargs)
+        self.cropping = self.given
+
+    def call(self, inputs: Tensor) -> Tensor:
+        self.check_rank(inputs.shape)
+        return inputs[tuple(slice(low, -high or None) for low, high in self.by_axis)]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        result = self.resized(input_shape, -1)
+        if any(result[axis] is not None and result[axis] < 1 for axis in self.spatial_axes):
+            given = f"shape {tuple(input_shape)}"
+            wanted = f"more positions than are cropped, {self.given}"
+            raise ShapeError(explain(self.where("input"), given, wanted))
+        return result
+
+
+class ZeroPadding1D(BaseZeroPadding):
+    """Zeros around (batch, steps, channels). See BaseZeroPadding."""
+
+    rank = 1
+
+
+class ZeroPadding2D(BaseZeroPadding):
+    """Zeros around (batch, height, width, channels). See BaseZeroPadding."""
+
+    rank = 2
+
+
+class ZeroPadding3D(BaseZeroPadding):
+    """Zeros around (batch, depth, height, width, channels). See BaseZeroPadding."""
+
+    rank = 3
+
+
+class Cropping1D(BaseCropping):
+    """(batch, steps, channels) without its ends. See BaseCropping.
+
+    Keras' has no `data_format` and is of channels that come last, whatever the default.
+    """
+
+    rank = 1
+
+    def __init__(
+        self, cropping: Any = 1, data_format: str | None = "channels_last", **kwargs: Any
+    ) -> None:
+        super().__init__(cropping, data_format, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        return without_default_format(super().get_config())
+
+
+class Cropping2D(BaseCropping):
+    """(batch, height, width, channels) without its edges. See BaseCropping.
+
+    As in Keras nothing is cropped where nothing is said.
+    """
+
+    rank = 2
+
+    def __init__(self, cropping: Any = 0, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(cropping, data_format, **kwargs)
+
+
+class Cropping3D(BaseCropping):
+    """(batch, depth, height, width, channels) without its faces. See BaseCropping."""
+
+    rank = 3
+
+
+def without_default_format(config: dict[str, Any]) -> dict[str, Any]:
+    """The config of a layer whose `data_format` Keras does not know, as Keras can read it."""
+    if config["data_format"] == "channels_last":
+        del config["data_format"]
+    return config
