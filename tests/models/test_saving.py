@@ -49,6 +49,30 @@ def chain(library):
     )
 
 
+def many(library):
+    """Two inputs, and most kinds of layers that have weights or attributes worth saving."""
+    k = library.layers
+    inputs = library.Input((20, 3))
+    words = library.Input((20,), dtype="int32")
+    x = k.Average()([k.Multiply()([inputs, k.Embedding(11, 3)(words)]), inputs])
+    x = k.SeparableConv1D(8, 3, padding="same", depth_multiplier=2)(x)
+    x = k.PReLU()(k.LayerNormalization()(x))
+    x = k.DepthwiseConv1D(3, depth_multiplier=2, padding="same")(x)
+    x = k.LeakyReLU(negative_slope=0.2)(k.BatchNormalization(momentum=0.9)(x))
+    x = k.Conv1DTranspose(8, 3, strides=2, padding="same")(x)
+    x = k.AveragePooling1D(2, padding="same")(k.MaxPooling1D(2)(x))
+    x = k.Activation("gelu")(k.SpatialDropout1D(0.1)(x))
+    x = k.Permute((2, 1, 3))(k.Reshape((2, 5, 8))(x))
+    x = k.Conv2D(6, 2, groups=2, kernel_regularizer=library.regularizers.L2(0.01))(x)
+    x = k.DepthwiseConv2D(2, padding="same", activation="relu")(k.ZeroPadding2D(1)(x))
+    x = k.Conv2DTranspose(3, 2, strides=2)(k.SeparableConv2D(4, 2, padding="same")(x))
+    ends = [k.GlobalAveragePooling2D()(x), k.GlobalMaxPooling2D()(x), k.Flatten()(x)]
+    return library.Model([inputs, words], k.Dense(2, activation="softplus")(k.Concatenate()(ends)))
+
+
+MANY = [X, np.random.default_rng(2).integers(0, 11, (4, 20)).astype(np.int32)]
+
+
 def randomize(model):
     rng = np.random.default_rng(1)
     model.set_weights([rng.uniform(0.1, 1, w.shape).astype(w.dtype) for w in model.get_weights()])
@@ -98,6 +122,19 @@ def test_what_keras_writes_is_read_here(make, tmp_path):
     ours = make(isoconv)
     ours.load_weights(tmp_path / "model.weights.h5")
     np.testing.assert_allclose(ours.predict(X), theirs.predict(X, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+def test_many_layers_both_ways(tmp_path):
+    ours = randomize(many(isoconv))
+    expected = ours.predict(MANY)
+    ours.save(tmp_path / "ours.keras")
+    theirs = keras.models.load_model(tmp_path / "ours.keras")
+    np.testing.assert_allclose(theirs.predict(MANY, verbose=0), expected, rtol=1e-5, atol=1e-5)
+    for model in (theirs, many(keras)):
+        model.load_weights(tmp_path / "ours.keras")
+        model.save(tmp_path / "theirs.keras")
+        again = isoconv.load_model(tmp_path / "theirs.keras")
+        np.testing.assert_array_equal(again.predict(MANY), expected)
 
 
 def test_training_goes_on_in_keras(tmp_path):

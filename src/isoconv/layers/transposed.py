@@ -122,7 +122,11 @@ class BaseConvTranspose(BaseConv):
 
     def get_config(self) -> dict[str, Any]:
         padding = self.output_padding
-        return super().get_config() | {"output_padding": padding and list(padding)}
+        config = super().get_config() | {"output_padding": padding and list(padding)}
+        if self.groups == 1:
+            # Keras does not know the argument, and should open what does not need it.
+            del config["groups"]
+        return config
 
 
 class Conv1DTranspose(BaseConvTranspose):
