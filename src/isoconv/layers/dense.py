@@ -55,6 +55,7 @@ class Dense(Weighted):
             activation, use_bias, rules, activity_regularizer=activity_regularizer, **kwargs
         )
         self.units = arguments.count(units, self.where("units"))
+        self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
         channels = self._channels(input_shape)

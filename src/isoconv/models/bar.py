@@ -21,6 +21,7 @@ class Bar(Callback):
         self._console = console or Console()
         self._progress: Progress | None = None
         self._next = 0.0
+        self._done = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self.stop()
@@ -38,16 +39,16 @@ class Bar(Callback):
         self._progress.start()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._done = batch + 1
         now = time.monotonic()
         if now >= self._next:
             self._next = now + _SECONDS
-            self._show(batch + 1, logs or {})
+            self._show(logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self._progress is not None:
-            done = self.params["steps"] or self._progress.tasks[0].completed
-            self._progress.update(self._task, total=done)
-            self._show(done, logs or {})
+            self._progress.update(self._task, total=self._done)
+            self._show(logs or {})
         self.stop()
 
     def stop(self) -> None:
@@ -56,7 +57,7 @@ class Bar(Callback):
             self._progress.stop()
             self._progress = None
 
-    def _show(self, batches: float, logs: Logs) -> None:
+    def _show(self, logs: Logs) -> None:
         if self._progress is not None:
-            self._progress.update(self._task, completed=batches, numbers=described(logs))
+            self._progress.update(self._task, completed=self._done, numbers=described(logs))
             self._progress.refresh()

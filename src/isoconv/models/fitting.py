@@ -120,14 +120,14 @@ class Fitting(Training):
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One step on one batch. Gives what `evaluate` gives: means since `reset_metrics`."""
+        """One step on one batch. Gives what `evaluate` gives, of this batch."""
         step, _ = self.training_steps()
         return self._on_batch(step, (x, y, sample_weight), class_weight, return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """Evaluates one batch. Gives what `evaluate` gives: means since `reset_metrics`."""
+        """Evaluates one batch. Gives what `evaluate` gives, of this batch."""
         _, step = self.training_steps()
         return self._on_batch(step, (x, y, sample_weight), None, return_dict)
 
@@ -225,6 +225,7 @@ class Fitting(Training):
         if not batches.count_samples(data):
             where = self.where("train_on_batch: x")
             raise ArgumentError(explain(where, "no samples", "at least one"))
+        self.reset_metrics()
         return _as_asked(_numbers(self._step(step, data, data)), return_dict)
 
     # -- data ----------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ class Metric:
     def reset_state(self) -> None:
         """Forgets everything: all variables become 0."""
         for variable in self._variables:
-            variable.assign(np.zeros(variable.shape, variable.dtype))
+            variable.assign(np.zeros_like(variable.array))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self.update_state(*args, **kwargs)

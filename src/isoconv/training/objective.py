@@ -10,7 +10,8 @@ from isoconv import registry
 from isoconv.errors import ArgumentError, explain
 from isoconv.ops import tree
 from isoconv.ops.tensor import Tensor
-from isoconv.training import losses, metrics
+from isoconv.training import losses
+from isoconv.training import metrics as metrics_module
 from isoconv.training.batches import check_classes
 from isoconv.training.losses import Loss, LossFunctionWrapper
 from isoconv.training.metrics import Mean, MeanMetricWrapper, Metric
@@ -57,6 +58,9 @@ class Objective:
         self._metrics = metrics
         self._weighted_metrics = weighted_metrics
         self._names = names
+        _only_known_names(loss, losses.get, _SHAPE_DEPENDENT_LOSSES)
+        for each in (metrics, weighted_metrics):
+            _only_known_names(each, metrics_module.get, _SHAPE_DEPENDENT_METRICS)
         self._parts: list[_Part] | None = None
         self._classes: list[_Classes] = []
         self._seen: list[str] = []
@@ -199,7 +203,7 @@ def by_output(value: Any, names: Sequence[str], what: str) -> list[Any]:
 
 def spread(value: Any, names: Sequence[str], what: str) -> list[Any]:
     """An argument of `compile` as a list: one for all outputs, a list, or a dict by name."""
-    if isinstance(value, dict) and "class_name" not in value:
+    if isinstance(value, dict) and not _is_config(value):
         _only_known(value, names, what)
         return [value.get(name) for name in names]
     if isinstance(value, list | tuple):
@@ -245,6 +249,23 @@ def _free(name: str, taken: dict[str, Any]) -> str:
 
 # -- names that depend on shapes --------------------------------------------------------------
 
+_SHAPE_DEPENDENT_LOSSES = ("crossentropy", "ce")
+_SHAPE_DEPENDENT_METRICS = ("accuracy", "acc")
+
+
+def _only_known_names(value: Any, get: Callable[[Any], Any], further: Sequence[str]) -> None:
+    """Looks names up, so that `compile` refuses those that mean nothing."""
+    if isinstance(value, str) and value.lower() not in further:
+        get(value)
+    elif isinstance(value, list | tuple) or (isinstance(value, dict) and not _is_config(value)):
+        for each in value.values() if isinstance(value, dict) else value:
+            _only_known_names(each, get, further)
+
+
+def _is_config(value: Any) -> bool:
+    """Whether a dict is a loss or metric as data, rather than one for each output."""
+    return "class_name" in value
+
 
 def _kind(label: Any, prediction: Any) -> str:
     """How labels name classes: "binary", "sparse" or "categorical", by the shapes, as in Keras."""
@@ -257,9 +278,9 @@ def _kind(label: Any, prediction: Any) -> str:
 
 
 _ACCURACY: dict[str, Callable[..., Metric]] = {
-    "binary": metrics.BinaryAccuracy,
-    "sparse": metrics.SparseCategoricalAccuracy,
-    "categorical": metrics.CategoricalAccuracy,
+    "binary": metrics_module.BinaryAccuracy,
+    "sparse": metrics_module.SparseCategoricalAccuracy,
+    "categorical": metrics_module.CategoricalAccuracy,
 }
 _CROSSENTROPY = {
     "binary": losses.binary_crossentropy,
@@ -270,7 +291,7 @@ _CROSSENTROPY = {
 
 def _loss_of(given: Any, label: Any, prediction: Any) -> Loss | None:
     """The loss that an argument of `compile` means for an output."""
-    if isinstance(given, str) and given.lower() in ("crossentropy", "ce"):
+    if isinstance(given, str) and given.lower() in _SHAPE_DEPENDENT_LOSSES:
         found: Any = _CROSSENTROPY[_kind(label, prediction)]
     else:
         found = losses.get(given)
@@ -281,9 +302,9 @@ def _loss_of(given: Any, label: Any, prediction: Any) -> Loss | None:
 
 def _metric_of(given: Any, label: Any, prediction: Any) -> Metric:
     """The metric that an argument of `compile` means for an output."""
-    if isinstance(given, str) and given.lower() in ("accuracy", "acc"):
+    if isinstance(given, str) and given.lower() in _SHAPE_DEPENDENT_METRICS:
         return _ACCURACY[_kind(label, prediction)](name=given)
-    found: Any = metrics.get(given)
+    found: Any = metrics_module.get(given)
     if isinstance(found, Loss):
         found = MeanMetricWrapper(found, name=found.name)
     elif not isinstance(found, Metric):
