@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_help_and_version(isoconv):
     assert code == 0
     assert "--section" in out
     assert "Example: isoconv bench" in out
-    assert isoconv("--version")[:2] == (0, "isoconv 0.1.0\n")
+    assert isoconv("--version")[:2] == (0, f"isoconv {version('isoconv')}\n")
     assert "Usage" in isoconv()[1]
 
 

@@ -167,8 +167,8 @@ def _machine(threads: int) -> dict[str, Any]:
         "architecture": platform.machine(),
         "vector_bits": machine.vector_bits,
         "threads": threads,
-        "gflops_one_core": roof.flops(1) / 1e9,
         "gflops": roof.flops(threads) / 1e9,
+        "gflops_one_core": roof.flops(1) / 1e9,
         "gigabytes_a_second": roof.bandwidth(1 << 28, threads) / 1e9,
     }
 

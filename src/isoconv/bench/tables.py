@@ -36,7 +36,7 @@ def tables(report: Report) -> RenderableType:
 def _machine(report: Report) -> Text:
     m = report.machine
     return Text(
-        f"{m['processor']}, {m['vector_bits']}-bit vectors, {m['threads']} threads: "
+        f"{m['processor']}, {m['vector_bits']}-bit vectors, threads: {m['threads']}; "
         f"{m['gflops']:.0f} GFLOP/s ({m['gflops_one_core']:.0f} on one core), "
         f"{m['gigabytes_a_second']:.0f} GB/s\n"
         f"{', '.join(report.versions)}"
@@ -69,7 +69,7 @@ def _table(title: str, rows: Sequence[Row]) -> Table:
             ratios = [ratio for row in rows if (ratio := row.ratio(peer)) is not None]
             means.append(_ratio(geometric_mean(ratios)))
         table.add_section()
-        table.add_row("mean", "", "", "", "", "", *means)
+        table.add_row("geom. mean", "", "", "", "", "", *means)
     return table
 
 
