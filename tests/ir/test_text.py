@@ -25,7 +25,7 @@ def test_a_program_reads_like_this():
     x, w, unread = tensor("x", N, L, 3), tensor("w", 3, 3, 8), tensor("state", 2)
     with origin("model/conv1d"):
         y = make("conv", x, w, face="y", axes=(Axis(3, low=1),), groups=1, sizes=(L,))
-    zero = make("full", value=0.0, shape=(1, 1, 1), dtype="float32")
+    zero = make("full", value=-0.75, shape=(1, 1, 1), dtype="float32")
     text = show(Graph((w, unread, x), (make("max", y, zero), y)))
     assert text == (
         "inputs %2, %0, %1\n"
@@ -34,7 +34,7 @@ def test_a_program_reads_like_this():
         '%2 = input {dtype="float32", name="w", shape=[3, 3, 8]} : float32[3, 3, 8]\n'
         '%3 = conv(%1, %2) {axes=[axis(3, low=1)], face="y", groups=1, sizes=[L]}'
         " : float32[n, L - 1, 8]  # model/conv1d\n"
-        '%4 = full {dtype="float32", shape=[1, 1, 1], value=0.0} : float32[1, 1, 1]\n'
+        '%4 = full {dtype="float32", shape=[1, 1, 1], value=-0.75} : float32[1, 1, 1]\n'
         "%5 = max(%3, %4) : float32[n, L - 1, 8]\n"
         "return %5, %3\n"
     )
