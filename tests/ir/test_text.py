@@ -25,8 +25,8 @@ def test_a_program_reads_like_this():
     x, w, unread = tensor("x", N, L, 3), tensor("w", 3, 3, 8), tensor("state", 2)
     with origin("model/conv1d"):
         y = make("conv", x, w, face="y", axes=(Axis(3, low=1),), groups=1, sizes=(L,))
-    zero = make("full", value=-0.75, shape=(1, 1, 1), dtype="float32")
-    text = show(Graph((w, unread, x), (make("max", y, zero), y)))
+    level = make("full", value=-0.75, shape=(1, 1, 1), dtype="float32")
+    text = show(Graph((w, unread, x), (make("max", y, level), y)))
     assert text == (
         "inputs %2, %0, %1\n"
         '%0 = input {dtype="float32", name="state", shape=[2]} : float32[2]\n'
