@@ -1,4 +1,4 @@
-"""The progress bar of `fit`: batches, time left, losses and metrics."""
+"""The progress bar of `fit`: batches, time left, losses and metrics; a line for each epoch done."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import time
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
-from isoconv.models.progress import described
+from isoconv.models.progress import described, epoch_line
 from isoconv.training.callbacks import Callback, Logs
 
 # How often the bar is drawn: drawing costs about a millisecond.
@@ -15,24 +16,30 @@ _SECONDS = 0.1
 
 
 class Bar(Callback):
-    """A bar for each epoch, which stays as a line when the epoch ends."""
+    """A bar while an epoch runs, and a line that stays when it has ended."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console()
         self._progress: Progress | None = None
         self._next = 0.0
         self._done = 0
+        self._start = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self.stop()
+        self._start = time.perf_counter()
+        # The numbers give way where the terminal is narrow; they are whole in the line that stays.
+        numbers = Column(no_wrap=True, overflow="ellipsis", ratio=1)
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[numbers]}"),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, min_width=12)),
+            BarColumn(bar_width=16, table_column=Column(min_width=16)),
+            MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=7)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
+            TextColumn("{task.fields[numbers]}", table_column=numbers),
             console=self._console,
             auto_refresh=False,
+            transient=True,
+            expand=True,
         )
         title = f"Epoch {epoch + 1}/{self.params['epochs']}"
         self._task = self._progress.add_task(title, total=self.params["steps"], numbers="")
@@ -50,6 +57,9 @@ class Bar(Callback):
             self._progress.update(self._task, total=self._done)
             self._show(logs or {})
         self.stop()
+        taken = time.perf_counter() - self._start
+        line = epoch_line(epoch, self.params["epochs"], taken, logs or {})
+        self._console.print(line, highlight=False)
 
     def stop(self) -> None:
         """Ends what is shown, and gives the terminal back."""

@@ -43,8 +43,12 @@ class Lines(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         taken = time.perf_counter() - self._start
-        numbers = described(logs or {})
-        print(f"Epoch {epoch + 1}/{self.params['epochs']} - {taken:.1f} s - {numbers}", flush=True)
+        print(epoch_line(epoch, self.params["epochs"], taken, logs or {}), flush=True)
+
+
+def epoch_line(epoch: int, epochs: int, seconds: float, logs: Logs) -> str:
+    """What is told of an epoch that has ended; epoch counts from 0."""
+    return f"Epoch {epoch + 1}/{epochs} - {seconds:.1f} s - {described(logs)}"
 
 
 def described(logs: Logs) -> str:
