@@ -96,10 +96,12 @@ def test_class_weight():
         model.compile("sgd", "sparse_categorical_crossentropy")
     compare_fits(ours, theirs, x, y, class_weight={0: 1.0, 1: 3.0, 2: 0.0, 3: 0.5})
     one_hot = np.eye(CLASSES, dtype="float32")[y]
-    for model in (ours, theirs):
-        model.compile("sgd", "categorical_crossentropy")
-    weight = {0: 1.0, 1: 3.0, 2: 0.0, 3: 0.5}
-    compare_fits(ours, theirs, x, one_hot, class_weight=weight)
+    weight = {1: 3.0, 2: 0.0}
+    found = [ours.train_on_batch(x, y, class_weight=weight)]
+    ours.set_weights(theirs.get_weights())
+    ours.compile("sgd", "categorical_crossentropy")
+    found.append(ours.train_on_batch(x, one_hot, class_weight=weight))
+    assert found[0] == pytest.approx(found[1], rel=1e-3)
 
 
 def test_penalties_and_constraints():

@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 import isoconv
@@ -176,6 +177,43 @@ def test_all_dtypes_lists_and_strided_arrays():
         model = network()
         model.fit(x, y, shuffle=False)
         assert same(model, reference)
+
+
+def test_data_loaders_of_torch():
+    tensors = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
+    plain, loaded = network(), network()
+    plain.fit(X, Y, batch_size=16, epochs=2, shuffle=False)
+    loaded.fit(torch.utils.data.DataLoader(tensors, 16), epochs=2)
+    assert same(plain, loaded)
+
+
+def test_a_dict_of_outputs():
+    x = isoconv.Input((3,))
+    model = isoconv.Model(x, {"a": layers.Dense(2)(x), "b": layers.Dense(1)(x)})
+    model.compile("sgd", {"a": "mse", "b": "mae"}, metrics={"b": ["mse"]})
+    given = RNG.normal(size=(20, 3)).astype("float32")
+    y = {"b": given[:, :1], "a": given[:, :2]}
+    found = model.fit(given, y, epochs=2).history
+    assert set(found) == {"loss", "a_loss", "b_loss", "b_mse"}
+    assert found["loss"] == pytest.approx(np.add(found["a_loss"], found["b_loss"]))
+
+
+def test_a_subclass_is_built_by_its_data_and_not_run_for_it():
+    class Model(isoconv.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(2)
+            self.calls = self.add_weight((), "zeros", trainable=False)
+
+        def call(self, inputs):
+            self.calls.assign_add(1.0)
+            return self.dense(inputs)
+
+    model = Model()
+    model.compile("adam", "mse")
+    model.train_on_batch(X[:, 0], X[:, 0, :2])
+    assert float(model.calls) == 1
+    assert len(model.optimizer.variables) == 2 + 2 * 2
 
 
 def test_steps_per_epoch_goes_on_where_the_last_epoch_stopped():

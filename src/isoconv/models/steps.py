@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from isoconv.ops import tree
 from isoconv.ops.epoch import epoch
-from isoconv.ops.program import Compiled, Program, runtime_specs, static_kind
+from isoconv.ops.program import Compiled, Program, runtime_specs, static_kind, trace
 from isoconv.ops.recorder import Array
 from isoconv.training.batches import Data
 
@@ -35,7 +35,7 @@ class Step:
         key = (epoch(), static_kind(data), kinds)
         found = self._recent.get(key)
         if found is None:
-            self._build(data)
+            self._build(data, arrays)
             specs = runtime_specs(arrays, self._axes(data))
             found = self._compiled.program(arrays, (data,), {}, key=epoch(), specs=specs)
             if len(self._recent) >= _MOST_RECENT:
@@ -43,15 +43,21 @@ class Step:
             self._recent[epoch(), *key[1:]] = found
         return found
 
-    def _build(self, data: Data) -> None:
+    def _build(self, data: Data, arrays: Sequence[Array]) -> None:
         """Makes the variables of the model and the optimizer, where they are missing."""
-        model: Any = self._model
-        args, kwargs = (data[0],), {"training": True}
-        model.ensure_built(args, kwargs)
+        model = self._model
+        model.ensure_built((data[0],), {"training": True})
         if not all(layer.built for layer in model.all_layers()):
-            # Layers that a subclass calls are built by its first call.
-            model(*args, training=False)
+            # The layers that a subclass calls are built when it is traced; nothing is run.
+            trace(self._forward(data[0]), runtime_specs(arrays, self._axes(data)), False)
         model.optimizer.build(model.trainable_variables)
+
+    def _forward(self, x: Any) -> Callable[..., Any]:
+        def forward(*tensors: Any) -> Any:
+            given = iter(tensors)
+            return self._model(tree.transform(lambda _: next(given), x), training=False)
+
+        return forward
 
     def _axes(self, data: Data) -> Callable[[int, Array], Sequence[int]]:
         """Which sizes are left to run time: those of the inputs that the model leaves open, and
