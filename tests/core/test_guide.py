@@ -22,6 +22,8 @@ from isoconv.ops.elementwise import absolute, where
 from isoconv.ops.program import Compiled
 from isoconv.ops.seeds import SeedGenerator
 from isoconv.ops.tensor import Tensor
+from isoconv.ops.variable import Variable
+from isoconv.training.optimizers import Optimizer
 
 GUIDE = Path(__file__).parents[2] / "docs/extending.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
@@ -77,5 +79,11 @@ def test_training(shown):
     assert shown["model"].weights[0].version == 20
 
 
+def test_optimizer(shown):
+    weight = Variable(np.zeros(3, "float32"))
+    shown["Lion"](0.5).apply([np.array([3.0, -1.0, 0.0])], [weight])
+    assert weight.numpy().tolist() == [-0.5, 0.5, 0.0]
+
+
 USED = (math, Sequence, gradients, Layer, arguments, as_float, op, absolute, where, Compiled,
-        SeedGenerator, Tensor, ops)  # fmt: skip
+        SeedGenerator, Tensor, Variable, Optimizer, ops)  # fmt: skip

@@ -216,6 +216,22 @@ def test_a_subclass_is_built_by_its_data_and_not_run_for_it():
     assert len(model.optimizer.variables) == 2 + 2 * 2
 
 
+def test_validation_that_ends_early_warns_once():
+    model = network()
+    with pytest.warns(UserWarning, match="validation_data has no batches in epoch 2") as warned:
+        found = model.fit(X, Y, epochs=3, validation_data=batches_of(10, count=5)).history
+    assert len(warned) == 1
+    assert [len(found[name]) for name in ("loss", "val_loss")] == [3, 1]
+
+
+def test_class_weight_is_for_training_only():
+    model = network()
+    model.optimizer.learning_rate = 0.0
+    found = model.fit(X, Y, class_weight=dict.fromkeys(range(4), 0.0), validation_split=0.2).history
+    assert found["loss"] == [0.0]
+    assert found["val_loss"][0] > 0
+
+
 def test_steps_per_epoch_goes_on_where_the_last_epoch_stopped():
     whole, parts = network(), network()
     whole.fit(X, Y, batch_size=10, shuffle=False)
@@ -446,6 +462,13 @@ def test_shapes_that_do_not_fit():
     refused("expected 1, for the outputs", X, [Y, Y], model=model)
 
 
+def test_labels_at_fault_are_forgotten():
+    model = network()
+    refused("for predictions of shape", X, np.eye(4)[Y], model=model, kind=ShapeError)
+    found = model.fit(X, Y, shuffle=False).history
+    assert found == network().fit(X, Y, shuffle=False).history
+
+
 def test_nothing_to_train_on():
     refused("fit: x: expected at least one; got no samples", X[:0], Y[:0])
     refused("got no batches", iter([]))
@@ -464,6 +487,7 @@ def test_bad_arguments():
     refused("validation_split", X[:1], Y[:1], validation_split=0.1)
     refused("validation_split: expected arrays", batches_of(5), validation_split=0.1)
     refused("verbose", X, Y, verbose=3)
+    refused("validation_freq", X, Y, validation_freq=0)
     refused("y: expected None", batches_of(5), Y)
     refused("expected an array of numbers", X, np.array(["a"] * 50))
     model = network()

@@ -66,7 +66,8 @@ class Fitting(Training):
         self.require_compiled("fit")
         _whole_number(epochs, self.where("fit: epochs"))
         size = _whole_number(32 if batch_size is None else batch_size, self.where("batch_size"))
-        data = self._source(x, y, sample_weight, class_weight, "fit")
+        _check_frequency(validation_freq, self.where("fit: validation_freq"))
+        data = self._source(x, y, sample_weight, "fit")
         evaluated = None
         if validation_data is not None:
             evaluated = self._validation_source(validation_data)
@@ -106,10 +107,12 @@ class Fitting(Training):
         """
         self.require_compiled("evaluate")
         size = _whole_number(32 if batch_size is None else batch_size, self.where("batch_size"))
-        data = self._source(x, y, sample_weight, None, "evaluate")
+        data = self._source(x, y, sample_weight, "evaluate")
         source = self._batches(data, size, False, steps)
         params = {"verbose": verbose, "steps": source.steps}
         logs = self._evaluate(source, CallbackList(callbacks or [], self, params))
+        if not logs:
+            raise ArgumentError(explain(self.where("evaluate: x"), "no batches", "at least one"))
         return _as_asked(logs, return_dict)
 
     def train_on_batch(
@@ -154,6 +157,9 @@ class Fitting(Training):
                 logs = found
                 if validation is not None and _is_due(frequency, epoch):
                     values = self._evaluate(validation, tell)
+                    if not values:
+                        validation = None
+                        self._warn_of_validation(epoch)
                     logs |= {f"val_{name}": value for name, value in values.items()}
                 tell.tell("epoch_end", epoch, logs)
             if self.stop_training:
@@ -161,13 +167,19 @@ class Fitting(Training):
         tell.tell("train_end", logs)
 
     def _evaluate(self, source: Batches, tell: CallbackList) -> Logs:
+        """The means over all batches; empty where there are none."""
         tell.tell("test_begin")
         _, step = self.training_steps()
-        steps, logs = self._pass(step, source, tell, "test_batch")
-        if not steps:
-            raise ArgumentError(explain(self.where("evaluate"), "no batches", "at least one"))
+        _, logs = self._pass(step, source, tell, "test_batch")
         tell.tell("test_end", logs)
         return logs
+
+    def _warn_of_validation(self, epoch: int) -> None:
+        warnings.warn(
+            f"{self.where('fit')}: validation_data has no batches in epoch {epoch + 1}; an "
+            "iterator is gone through once. Training goes on without validation.",
+            stacklevel=4,
+        )
 
     def _pass(
         self, step: Step, source: Batches, tell: CallbackList, event: str
@@ -245,21 +257,12 @@ class Fitting(Training):
         floats = [each.dtype for each in outputs if dtypes.is_float(each.dtype)]
         return floats[0] if floats else settings.floatx()
 
-    def _source(
-        self,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
-        class_weight: Mapping[int, float] | None,
-        task: str,
-    ) -> Any:
+    def _source(self, x: Any, y: Any, sample_weight: Any, task: str) -> Any:
         """Prepared arrays, or the iterable that was given."""
         if not batches.is_iterable_source(x):
             data = self._prepared(x, y, sample_weight)
             if not batches.count_samples(data):
                 raise ArgumentError(explain(self.where(f"{task}: x"), "no samples", "at least one"))
-            if class_weight:
-                data = batches.with_class_weight(data, class_weight, self._label_dtype())
             return data
         for name, value in {"y": y, "sample_weight": sample_weight}.items():
             if value is not None:
@@ -277,22 +280,23 @@ class Fitting(Training):
     ) -> Batches:
         if steps is not None:
             _whole_number(steps, self.where("fit: steps"))
+
+        def weighted(found: Data) -> Data:
+            if not class_weight:
+                return found
+            return batches.with_class_weight(found, class_weight, self._label_dtype())
+
         if isinstance(data, tuple):
-            return ArrayBatches(data, size, shuffle, steps)
-
-        def prepare(x: Any, y: Any, sample_weight: Any) -> Data:
-            found = self._prepared(x, y, sample_weight)
-            if class_weight:
-                found = batches.with_class_weight(found, class_weight, self._label_dtype())
-            return found
-
-        return IterableBatches(data, prepare, shuffle, steps)
+            return ArrayBatches(weighted(data), size, shuffle, steps)
+        return IterableBatches(
+            data, lambda *batch: weighted(self._prepared(*batch)), shuffle, steps
+        )
 
     def _validation_source(self, given: Any) -> Any:
         """What `validation_data` means: prepared arrays, or an iterable."""
         if isinstance(given, tuple | list):
-            return self._source(*batches.unpack(given), None, "fit: validation_data")
-        return self._source(given, None, None, None, "fit: validation_data")
+            return self._source(*batches.unpack(given), "fit: validation_data")
+        return self._source(given, None, None, "fit: validation_data")
 
 
 def _numbers(logs: Mapping[str, Any]) -> Logs:
@@ -311,6 +315,11 @@ def _is_due(frequency: Any, epoch: int) -> bool:
     if isinstance(frequency, int):
         return (epoch + 1) % frequency == 0
     return epoch + 1 in frequency
+
+
+def _check_frequency(frequency: Any, where: str) -> None:
+    if not isinstance(frequency, list | tuple | set | range):
+        _whole_number(frequency, where)
 
 
 def _whole_number(value: Any, where: str) -> int:

@@ -37,7 +37,8 @@ class Step:
         if found is None:
             self._build(data, arrays)
             specs = runtime_specs(arrays, self._axes(data))
-            found = self._compiled.program(arrays, (data,), {}, key=epoch(), specs=specs)
+            with self._model.learning_shapes():
+                found = self._compiled.program(arrays, (data,), {}, key=epoch(), specs=specs)
             if len(self._recent) >= _MOST_RECENT:
                 self._recent.clear()
             self._recent[epoch(), *key[1:]] = found

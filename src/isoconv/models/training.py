@@ -7,7 +7,8 @@ the last finished step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from isoconv import registry
@@ -198,6 +199,19 @@ class Training(_Base):
         """Starts all metrics anew."""
         for metric in self.metrics:
             metric.reset_state()
+
+    @contextmanager
+    def learning_shapes(self) -> Iterator[None]:
+        """Where tracing a step fails inside, what it was the first to learn of the labels' shapes
+        is forgotten: the labels may have been at fault.
+        """
+        objective = self.require_compiled("a step")
+        before = objective.resolved
+        try:
+            yield
+        except Exception:
+            objective.resolved = before
+            raise
 
     def training_steps(self) -> tuple[Step, Step]:
         """The compiled `train_step` and `test_step`."""

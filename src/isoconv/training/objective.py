@@ -18,17 +18,12 @@ from isoconv.training.metrics import Mean, MeanMetricWrapper, Metric
 
 
 @dataclass
-class _Classes:
-    """That the labels of an output are numbers of classes: from 0 to count - 1, or `ignored`."""
-
-    output: int
-    count: int
-    ignored: int | None
-
-
-@dataclass
 class _Part:
-    """What is asked of one output. loss_weight: what its loss is multiplied by in the sum."""
+    """What is asked of one output.
+
+    loss_weight: what its loss is multiplied by in the sum. classes: if labels are numbers of
+    classes, how many classes there are and the number that is ignored.
+    """
 
     name: str
     loss: Loss | None
@@ -36,6 +31,7 @@ class _Part:
     tracker: Mean | None
     metrics: list[Metric]
     weighted_metrics: list[Metric]
+    classes: tuple[int, int | None] | None
 
 
 class Objective:
@@ -43,6 +39,8 @@ class Objective:
 
     Args, as `compile` takes them: one for all outputs, or lists, or dicts by output name.
     names: of the outputs, or None where a model's outputs have no names.
+
+    resolved: what is asked of each output, None before the first outputs were seen.
     """
 
     def __init__(
@@ -61,9 +59,7 @@ class Objective:
         _only_known_names(loss, losses.get, _SHAPE_DEPENDENT_LOSSES)
         for each in (metrics, weighted_metrics):
             _only_known_names(each, metrics_module.get, _SHAPE_DEPENDENT_METRICS)
-        self._parts: list[_Part] | None = None
-        self._classes: list[_Classes] = []
-        self._seen: list[str] = []
+        self.resolved: list[_Part] | None = None
 
     # -- inside the step -----------------------------------------------------------------------
 
@@ -96,7 +92,7 @@ class Objective:
 
     def results(self) -> dict[str, Any]:
         """The results of all metrics, by their names in logs."""
-        parts = self._parts or []
+        parts = self.resolved or []
         found: dict[str, Any] = {}
         for part in parts:
             if part.tracker is not None:
@@ -112,16 +108,18 @@ class Objective:
 
     def check(self, y: Any) -> None:
         """ArgumentError where labels, as arrays, are no classes of their output."""
-        for each in self._classes:
-            name = self._seen[each.output]
-            label = by_output(y, self._seen, "y")[each.output]
-            check_classes(label, each.count, each.ignored, f"labels of output '{name}'")
+        parts = self.resolved or []
+        if any(part.classes is not None for part in parts):
+            labels = by_output(y, [part.name for part in parts], "y")
+            for part, label in zip(parts, labels, strict=True):
+                if part.classes is not None:
+                    check_classes(label, *part.classes, f"labels of output '{part.name}'")
 
     @property
     def all_metrics(self) -> list[Metric]:
         """The metrics, once the first outputs were seen."""
         found: list[Metric] = []
-        for part in self._parts or []:
+        for part in self.resolved or []:
             found += [] if part.tracker is None else [part.tracker]
             found += part.metrics + part.weighted_metrics
         return list({id(metric): metric for metric in found}.values())
@@ -133,16 +131,15 @@ class Objective:
         predictions = list(tree.leaves(y_pred))
         names = self._output_names(y_pred, len(predictions))
         labels = by_output(y, names, "y")
-        if self._parts is None:
-            self._seen = names
-            self._parts = self._resolve(names, labels, predictions)
+        if self.resolved is None:
+            self.resolved = self._resolve(names, labels, predictions)
         single = not isinstance(sample_weight, list | tuple | dict)
         weights = (
             [sample_weight] * len(names)
             if single
             else by_output(sample_weight, names, "sample_weight")
         )
-        return list(zip(self._parts, labels, predictions, weights, strict=True))
+        return list(zip(self.resolved, labels, predictions, weights, strict=True))
 
     def _output_names(self, y_pred: Any, count: int) -> list[str]:
         if isinstance(y_pred, dict) and len(y_pred) == count:
@@ -152,7 +149,6 @@ class Objective:
         return [f"output_{number + 1}" for number in range(count)]
 
     def _resolve(self, names: list[str], labels: list[Any], predictions: list[Any]) -> list[_Part]:
-        count = len(names)
         found = [
             _loss_of(given, label, prediction)
             for given, label, prediction in zip(
@@ -163,28 +159,28 @@ class Objective:
         of_metrics = _metric_lists(self._metrics, names, "metrics")
         of_weighted = _metric_lists(self._weighted_metrics, names, "weighted_metrics")
         several = sum(loss is not None for loss in found) > 1
-        parts = []
-        for i in range(count):
-            loss, label, prediction = found[i], labels[i], predictions[i]
-            if isinstance(loss, LossFunctionWrapper):
-                self._note_classes(i, loss, prediction)
-            parts.append(
-                _Part(
-                    names[i],
-                    loss,
-                    1.0 if factors[i] is None else float(factors[i]),
-                    Mean(f"{names[i]}_loss") if several and loss is not None else None,
-                    [_metric_of(each, label, prediction) for each in of_metrics[i]],
-                    [_metric_of(each, label, prediction) for each in of_weighted[i]],
-                )
+        return [
+            _Part(
+                names[i],
+                found[i],
+                1.0 if factors[i] is None else float(factors[i]),
+                Mean(f"{names[i]}_loss") if several and found[i] is not None else None,
+                [_metric_of(each, labels[i], predictions[i]) for each in of_metrics[i]],
+                [_metric_of(each, labels[i], predictions[i]) for each in of_weighted[i]],
+                _classes_of(found[i], predictions[i]),
             )
-        return parts
+            for i in range(len(names))
+        ]
 
-    def _note_classes(self, output: int, loss: LossFunctionWrapper, prediction: Any) -> None:
-        if loss.fn is losses.sparse_categorical_crossentropy:
-            count = prediction.shape[loss.options.get("axis", -1)]
-            if count is not None:
-                self._classes.append(_Classes(output, count, loss.options.get("ignore_class")))
+
+def _classes_of(loss: Loss | None, prediction: Any) -> tuple[int, int | None] | None:
+    """How many classes labels may name for this loss, and the one that is ignored."""
+    if not isinstance(loss, LossFunctionWrapper):
+        return None
+    if loss.fn is not losses.sparse_categorical_crossentropy:
+        return None
+    count = prediction.shape[loss.options.get("axis", -1)]
+    return None if count is None else (count, loss.options.get("ignore_class"))
 
 
 def by_output(value: Any, names: Sequence[str], what: str) -> list[Any]:
