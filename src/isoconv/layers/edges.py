@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from isoconv import ops
 from isoconv.errors import ArgumentError, ShapeError, explain
 from isoconv.layers import arguments
@@ -15,22 +17,20 @@ Pairs = tuple[tuple[int, int], ...]
 
 def pairs(value: Any, rank: int, where: str) -> Pairs:
     """(before, after) for each axis: from one number, one an axis, or a pair an axis."""
-    expected = "an integer, or one or a pair (before, after) for each axis, none negative"
-    if arguments.is_integer(value):
-        value = (value,) * rank
-    wrong = ArgumentError(explain(where, repr(value), expected))
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise wrong
-    entries = list(value)
+    entries = [value] * rank if arguments.is_integer(value) else _listed(value)
     if rank == 1 and len(entries) == 2 and all(map(arguments.is_integer, entries)):
         entries = [entries]
-    if len(entries) != rank:
-        raise wrong
-    found = []
-    for entry in entries:
-        both = (entry, entry) if arguments.is_integer(entry) else entry
-        found.append(arguments.sizes(both, 2, where, allow_zero=True))
-    return tuple((before, after) for before, after in found)
+    found = [[each] * 2 if arguments.is_integer(each) else _listed(each) for each in entries]
+    numbers = [number for pair in found for number in pair]
+    whole = all(map(arguments.is_integer, numbers)) and min(numbers, default=0) >= 0
+    if not whole or [len(pair) for pair in found] != [2] * rank:
+        expected = "an integer, or one or a pair (before, after) for each axis, none negative"
+        raise ArgumentError(explain(where, repr(value), expected))
+    return tuple((int(before), int(after)) for before, after in found)
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple | np.ndarray) else []
 
 
 class BaseEdges(Spatial):

@@ -16,13 +16,13 @@ class BaseDepthwise(Windowed, Weighted):
     """What depthwise and separable layers share: each channel is convolved by itself."""
 
     bias: Variable | None
+    depth_multiplier: int
 
     def _set_geometry(
         self,
         kernel_size: Any,
         strides: Any,
         padding: str,
-        depth_multiplier: int,
         data_format: str | None,
         dilation_rate: Any,
     ) -> None:
@@ -32,7 +32,6 @@ class BaseDepthwise(Windowed, Weighted):
         self.dilation_rate = arguments.sizes(dilation_rate, rank, self.where("dilation_rate"))
         self.padding = arguments.padding(padding, self.where("padding"), causal=rank == 1)
         self.data_format = arguments.data_format(data_format, self.where("data_format"))
-        self.depth_multiplier = arguments.count(depth_multiplier, self.where("depth_multiplier"))
 
     def filters_for(self, channels: int) -> int:
         """The output channels for an input of so many."""
@@ -101,9 +100,8 @@ class BaseDepthwiseConv(BaseDepthwise):
         super().__init__(
             activation, use_bias, rules, activity_regularizer=activity_regularizer, **kwargs
         )
-        self._set_geometry(
-            kernel_size, strides, padding, depth_multiplier, data_format, dilation_rate
-        )
+        self._set_geometry(kernel_size, strides, padding, data_format, dilation_rate)
+        self.depth_multiplier = arguments.count(depth_multiplier, self.where("depth_multiplier"))
 
     def build(self, input_shape: Any) -> None:
         channels = self.channels_of(input_shape)
@@ -183,10 +181,9 @@ class BaseSeparableConv(BaseDepthwise):
         super().__init__(
             activation, use_bias, rules, activity_regularizer=activity_regularizer, **kwargs
         )
-        self._set_geometry(
-            kernel_size, strides, padding, depth_multiplier, data_format, dilation_rate
-        )
+        self._set_geometry(kernel_size, strides, padding, data_format, dilation_rate)
         self.filters = arguments.count(filters, self.where("filters"))
+        self.depth_multiplier = arguments.count(depth_multiplier, self.where("depth_multiplier"))
 
     def filters_for(self, channels: int) -> int:
         return self.filters
