@@ -107,6 +107,8 @@ CLASSES = [
     ("CategoricalCrossentropy", {"from_logits": True, "label_smoothing": 0.1}),
     ("Poisson", {}),
     ("KLDivergence", {}),
+    ("MeanAbsoluteError", {}),
+    ("Hinge", {}),
 ]
 
 
@@ -183,6 +185,7 @@ def test_names_and_configs():
         theirs = getattr(keras.losses, name)(**options, name="own")
         # Keras forgets the delta of Huber.
         assert theirs.get_config().items() <= ours.get_config().items()
+        assert type(ours).from_config(theirs.get_config()).name == "own"
         again = losses.deserialize(losses.serialize(ours))
         assert type(again) is type(ours)
         assert again.get_config() == ours.get_config()

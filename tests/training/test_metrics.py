@@ -100,8 +100,17 @@ def test_configs():
         assert type(again) is type(ours)
         assert again.get_config() == ours.get_config()
         assert options.items() <= ours.get_config().items()
+        theirs = getattr(keras.metrics, name)(**options, name="own")
+        assert type(ours).from_config(theirs.get_config()).get_config() == ours.get_config()
     assert isinstance(metrics.get("mse"), metrics.MeanSquaredError)
     assert isinstance(metrics.get("binary_accuracy"), metrics.BinaryAccuracy)
+
+
+def test_an_ignored_class_is_left_out():
+    ours = metrics.SparseCategoricalCrossentropy(ignore_class=1)
+    y_true, y_pred = np.array([0, 1, 2]), np.full((3, 3), 1 / 3, "float32")
+    ours.update_state(y_true, y_pred)
+    assert ours.result() == pytest.approx(np.log(3))
 
 
 def test_own_metric_at_once_and_in_fit():

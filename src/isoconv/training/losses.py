@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from isoconv import naming, ops, registry
+from isoconv import naming, registry
 from isoconv.errors import ArgumentError, explain
 from isoconv.ops.convert import as_array
 from isoconv.ops.program import Compiled, first_axis
@@ -32,7 +32,7 @@ from isoconv.training.loss_functions import (
 )
 from isoconv.training.reduction import (
     in_dtype,
-    mask_of,
+    joint_mask,
     reduce_weighted,
     same_rank,
     standardize_reduction,
@@ -115,8 +115,7 @@ class Loss:
 
     def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
         values = self.call(y_true, in_dtype(y_pred, self.dtype))
-        masks = [mask for mask in (mask_of(y_pred), mask_of(values)) if mask is not None]
-        mask = ops.logical_and(*masks) if len(masks) == 2 else next(iter(masks), None)
+        mask = joint_mask(y_pred, values)
         return reduce_weighted(values, sample_weight, mask, self.reduction)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

@@ -21,7 +21,7 @@ from isoconv.ops.recorder import recording
 from isoconv.ops.tensor import Tensor
 from isoconv.ops.variable import Variable
 from isoconv.training import initializers, losses
-from isoconv.training.reduction import mask_of, merge_mask, safe_divide, same_rank
+from isoconv.training.reduction import joint_mask, merge_mask, safe_divide, same_rank
 
 Function = Callable[..., Any]
 
@@ -189,7 +189,7 @@ class MeanMetricWrapper(Averaging):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         values = self.fn(y_true, y_pred, **self.options)
-        weights = merge_mask(sample_weight, mask_of(y_pred), self.dtype, "sum")
+        weights = merge_mask(sample_weight, joint_mask(y_pred, values), self.dtype, "sum")
         self.add(values, weights)
 
     def get_config(self) -> dict[str, Any]:
@@ -375,16 +375,17 @@ class CategoricalCrossentropy(MeanMetricWrapper):
 
 
 class SparseCategoricalCrossentropy(MeanMetricWrapper):
-    """The mean sparse categorical crossentropy."""
+    """The mean sparse categorical crossentropy. ignore_class: a label that is left out."""
 
     def __init__(
         self,
         name: str = "sparse_categorical_crossentropy",
         dtype: Any = None,
         from_logits: bool = False,
+        ignore_class: int | None = None,
         axis: int = -1,
     ) -> None:
-        options = {"from_logits": from_logits, "axis": axis}
+        options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
         super().__init__(losses.sparse_categorical_crossentropy, name, dtype, **options)
 
 

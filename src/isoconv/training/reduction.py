@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 from isoconv import dtypes, ops
@@ -118,6 +119,12 @@ def safe_divide(x: Any, y: Any) -> Tensor:
 def mask_of(y_pred: Any) -> Any:
     """The mask that predictions carry, or None."""
     return getattr(y_pred, "mask", None)
+
+
+def joint_mask(*tensors: Any) -> Any:
+    """What the masks of all of them leave in, or None where none has one."""
+    masks = [mask for mask in map(mask_of, tensors) if mask is not None]
+    return reduce(ops.logical_and, masks) if masks else None
 
 
 def in_dtype(value: Any, dtype: str | None) -> Any:
