@@ -13,15 +13,13 @@ import torch
 import torch.nn.functional as F
 
 import isoconv
+from isoconv import reference
+from isoconv.ir.graph import Graph
 
 CONV = (None, F.conv1d, F.conv2d, F.conv3d)
 TRANSPOSED = (None, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
 
 Forward = Callable[..., torch.Tensor]
-
-
-def spread(value: Any, rank: int) -> tuple[int, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else (value,) * rank
 
 
 def around(mode: str, length: int, taps: int, stride: int, dilation: int) -> tuple[int, int]:
@@ -34,9 +32,9 @@ def around(mode: str, length: int, taps: int, stride: int, dilation: int) -> tup
     return (span - 1 if mode == "causal" else 0), 0
 
 
-def widths(x: torch.Tensor, pairs: Sequence[tuple[int, int]]) -> torch.Tensor:
-    """x, channels second, with zeros around its spatial axes, or cropped where negative."""
-    return F.pad(x, [side for pair in reversed(pairs) for side in pair])
+def widths(x: torch.Tensor, pairs: Sequence[tuple[int, int]], value: float = 0.0) -> torch.Tensor:
+    """x, channels second, with `value` around its spatial axes, or cropped where negative."""
+    return F.pad(x, [side for pair in reversed(pairs) for side in pair], value=value)
 
 
 def conv(x, kernel, bias, strides, dilation, padding, groups):
@@ -135,11 +133,22 @@ def check(layer: Any, shape: tuple[int, ...], seed: int = 0) -> None:
     exact = pulled(forward, arrays, lambda _: flow)
     sums = pulled(forward, [abs(array) for array in arrays], lambda _: abs(flow))
     counts = pulled(forward, [np.ones_like(array) for array in arrays], np.ones)
-    # Two sides round where the layer is in float64 itself.
-    eps = np.finfo(layer.dtype).eps * (2 if layer.dtype == "float64" else 1)
     whole = (actual, dx, *by_weights)
     for mine, his, size, count in zip(whole, exact, sums, counts, strict=True):
-        assert mine.shape == his.shape
-        assert mine.dtype == layer.dtype
-        assert (abs(mine - his) <= 4 * eps * np.sqrt(count) * size).all()
+        check_terms(layer.dtype, mine, his, size, count)
     assert tuple(layer.compute_output_shape(shape)) == actual.shape
+
+
+def check_terms(dtype: str, actual: Any, exact: Any, sums: Any, counts: Any) -> None:
+    """Asserts that sums of so many products, of these sizes in all, are near the exact ones."""
+    # Two sides round where the layer is in float64 itself.
+    eps = np.finfo(dtype).eps * (2 if dtype == "float64" else 1)
+    assert actual.shape == exact.shape
+    assert actual.dtype == dtype
+    assert (abs(actual - exact) <= 4 * eps * np.sqrt(counts) * sums).all()
+
+
+def by_reference(graph: Graph, *_: Any) -> Callable[..., list[np.ndarray]]:
+    """In place of the compiler: the program as its operations' meanings say."""
+    names = [node["name"] for node in graph.inputs]
+    return lambda arrays, *_: reference.run(graph, dict(zip(names, arrays, strict=True)))

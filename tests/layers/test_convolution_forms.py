@@ -6,10 +6,10 @@ from itertools import product
 
 import hypothesis
 import pytest
-from by_torch import check
+from by_torch import by_reference, check
 from hypothesis import strategies as st
 
-from isoconv import compiler, gradient, layers, reference
+from isoconv import compiler, gradient, layers
 from isoconv.ir import geometry
 from isoconv.ir.ops import make
 
@@ -150,12 +150,6 @@ def drawn(draw):
     order = [channels, *spatial] if arguments["data_format"] == "channels_first" else None
     shape = (draw(st.integers(0, 3)), *(order or [*spatial, channels]))
     return getattr(layers, kind.format(rank)), arguments, shape
-
-
-def by_reference(graph, *_):
-    """In place of the compiler: the program as its operations' meanings say."""
-    names = [node["name"] for node in graph.inputs]
-    return lambda arrays, *_: reference.run(graph, dict(zip(names, arrays, strict=True)))
 
 
 @hypothesis.settings(max_examples=40)
