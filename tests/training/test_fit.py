@@ -52,7 +52,7 @@ def compare_fits(ours, theirs, *data, rtol=1e-4, **options):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop", "adamw"])
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 def test_a_classifier_learns_as_in_keras(optimizer):
     x, y = utterances()
     ours, theirs = twins(classifier)
