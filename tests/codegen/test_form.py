@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from compiled import error_and_bound, normal, run, tensor
 
+from isoconv import reference
 from isoconv.codegen import taps
 from isoconv.codegen.emit import Builder
 from isoconv.ir.geometry import Axis
+from isoconv.ir.graph import Graph
 from isoconv.ir.ops import make
+from isoconv.ir.verify import verify
+from isoconv.plan.lower import lower
 
 TAILS = (1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 67, 130)
 AXES = {
@@ -129,6 +133,17 @@ def test_absent_inputs_never_leak():
         assert np.isnan(found[:, 9:12]).all()
         assert np.isfinite(found[:, :9]).all()
         assert np.isfinite(found[:, 12:]).all()
+
+
+@pytest.mark.parametrize("axis", AXES.values(), ids=AXES)
+@pytest.mark.parametrize(("groups", "filters"), [(1, 5), (2, 6), (4, 8)])
+def test_lowering_changes_no_sum(axis, groups, filters):
+    for node, x, feeds in faces([axis], 4, filters, groups, lengths=(19,)):
+        graph = Graph((*node.inputs, *({x} - set(node.inputs))), (node,))
+        lowered = lower(graph)
+        verify(lowered)
+        before, after = (reference.run(g, feeds, precision="float64")[0] for g in (graph, lowered))
+        np.testing.assert_allclose(after, before, rtol=1e-12, atol=1e-12)
 
 
 def test_a_wrong_padding_side_is_caught(monkeypatch, tmp_path):

@@ -10,20 +10,38 @@ from isoconv.plan.kernel import is_depthwise
 
 
 def lower(graph: Graph) -> Graph:
-    """The graph with every face x and every depthwise form in the shape a kernel knows."""
+    """An equal graph with every face x without strides, and every depthwise form of several filters
+    a channel, in the shape a kernel knows.
+    """
     return Graph(graph.inputs, tuple(rewrite(graph.outputs, _lower)))
 
 
+def turn_weights(graph: Graph) -> Graph:
+    """The graph with the face x where it is left as kernels compute it, its weights turned.
+
+    That is a face of the kernels' own ("xt"), unknown to the program: nothing checks it after this.
+    """
+    return Graph(graph.inputs, tuple(rewrite(graph.outputs, _turn)))
+
+
 def _lower(node: Node, inputs: tuple[Node, ...]) -> Node:
-    if node.op == "conv" and node["face"] == "x" and not _strided_depthwise(node):
-        return _face_x(node, *inputs)
+    if node.op == "conv" and node["face"] == "x" and not _has_strides(node):
+        return _gathered(node, *inputs)
     if node.op == "conv" and node["face"] == "y" and _repeats_channels(node):
         return _depthwise(node, *inputs)
     return rebuild(node, inputs)
 
 
-def _strided_depthwise(node: Node) -> bool:
-    return is_depthwise(node) and any(axis.stride > 1 for axis in node["axes"])
+def _turn(node: Node, inputs: tuple[Node, ...]) -> Node:
+    if node.op != "conv" or node["face"] != "x" or is_depthwise(node):
+        return rebuild(node, inputs)
+    w, y = inputs
+    turned = _transpose(w, node["groups"])
+    return raw("conv", (turned, y), dict(node.attrs) | {"face": "xt"}, node.shape, node.dtype)
+
+
+def _has_strides(node: Node) -> bool:
+    return any(axis.stride > 1 for axis in node["axes"])
 
 
 def _repeats_channels(node: Node) -> bool:
@@ -42,15 +60,12 @@ def _depthwise(node: Node, x: Node, w: Node) -> Node:
     return make("conv", repeated, w, **attrs)
 
 
-def _face_x(node: Node, w: Node, y: Node) -> Node:
-    """Weights [k..., c, g*f] become [k..., f, g*c]; without strides the taps are turned round and
-    the face becomes y of the outputs, padded by what the windows overhang.
+def _gathered(node: Node, w: Node, y: Node) -> Node:
+    """The face x as the face y of the outputs, padded by what the windows overhang: weights
+    [k..., c, g*f] become [k..., f, g*c] with their taps turned round.
     """
     groups, axes = node["groups"], node["axes"]
     turned = _transpose(w, groups)
-    if any(axis.stride > 1 for axis in axes):
-        # A face of the kernels' own, unknown to the program: x with its weights turned.
-        return raw("conv", (turned, y), dict(node.attrs) | {"face": "xt"}, node.shape, node.dtype)
     if axes:
         turned = make("reverse", turned, axes=tuple(range(len(axes))))
     first = y.rank - 1 - len(axes)

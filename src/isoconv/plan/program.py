@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from isoconv import settings
 from isoconv.errors import InternalError, explain
 from isoconv.ir.graph import Graph, Node
 from isoconv.ir.ops import OPS
 from isoconv.ir.sizes import names
-from isoconv.ir.verify import Check, obligations
+from isoconv.ir.verify import Check, obligations, verify
 from isoconv.plan.fuse import partition
 from isoconv.plan.kernel import Step, copy_step
-from isoconv.plan.lower import lower
+from isoconv.plan.lower import lower, turn_weights
 from isoconv.plan.memory import Layout, Place, Tensor, layout, owner
 
 
@@ -52,6 +53,9 @@ def plan(graph: Graph, in_place: Mapping[int, int]) -> Program:
     """Chooses kernels, order and memory; in_place: which input each such output overwrites."""
     checks = tuple(obligations(graph))
     graph = lower(graph)
+    if settings.verify():
+        verify(graph)
+    graph = turn_weights(graph)
     steps = partition(graph)
     tensors = {node: Tensor(i) for i, node in enumerate(graph.inputs)}
     copies: list[tuple[Node, Tensor]] = []
