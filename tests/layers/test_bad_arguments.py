@@ -72,6 +72,11 @@ ARGUMENTS = [
     ("Permute", "dims", ("1", 2)),
     ("RepeatVector", "n", 0),
     ("RepeatVector", "n", 2.0),
+    ("SeparableConv2D", "kernel_size", {2}),
+    ("SeparableConv2D", "kernel_size", b"33"),
+    ("DepthwiseConv1D", "use_bias", "no"),
+    ("Conv1DTranspose", "use_bias", None),
+    ("GlobalMaxPooling1D", "keepdims", 2),
 ]  # fmt: skip
 
 
@@ -152,6 +157,78 @@ def test_input_is_refused_before_weights_are_made(name, options, shape, expected
     assert not layer.built
 
 
+ANY = {
+    "Conv1D": lambda **kw: layers.Conv1D(4, 3, **kw),
+    "SeparableConv1D": lambda **kw: layers.SeparableConv1D(4, 3, **kw),
+    "Dense": lambda **kw: layers.Dense(4, **kw),
+    "MaxPooling1D": layers.MaxPooling1D,
+    "Cropping1D": layers.Cropping1D,
+    "Flatten": layers.Flatten,
+    "Reshape": lambda **kw: layers.Reshape((-1,), **kw),
+    "Permute": lambda **kw: layers.Permute((2, 1), **kw),
+}
+
+
+@pytest.mark.parametrize("name", ANY)
+@pytest.mark.parametrize(
+    "given", [None, object(), {"x": np.ones((2, 9, 4))}, [np.ones(3)] * 2, 5.0]
+)
+def test_what_is_not_one_array_is_refused(name, given):
+    layer = ANY[name](name="mine")
+    for _ in range(2):
+        with pytest.raises(ArgumentError, match=f"^{name} 'mine': input: expected .*; got "):
+            layer(given)
+        layer(numbers(2, 9, 4))  # Refused once built as well.
+
+
+@pytest.mark.parametrize("name", ANY)
+@pytest.mark.parametrize(
+    "shape", [None, 9, "abc", (None, 9, -4), (None, 9, 4.0), (None, 9, "4"), [(None, 9, 4)], ()]
+)
+def test_what_is_no_shape_is_refused(name, shape):
+    layer = ANY[name](name="mine")
+    for attempt in (layer.build, layer.compute_output_shape):
+        with pytest.raises(ShapeError, match=f"^{name} 'mine': input: expected .*; got "):
+            attempt(shape)
+    assert not layer.built
+
+
+@pytest.mark.parametrize("name", ["Conv1D", "SeparableConv1D"])
+def test_no_channels_are_refused(name):
+    with pytest.raises(ShapeError, match="at least one channel"):
+        ANY[name]()(np.ones((2, 9, 0)))
+
+
+@pytest.mark.parametrize("padding", ["same", "causal"])
+def test_no_steps_are_refused_even_where_padded(padding):
+    with pytest.raises(ShapeError, match=r"at least 1 .*; got 0 positions on spatial axis 0\.$"):
+        layers.Conv1D(4, 3, padding=padding)(np.ones((2, 0, 4)))
+
+
+@pytest.mark.parametrize("name", [5, "a/b"])
+def test_names_are_words(name):
+    with pytest.raises(ArgumentError, match="Dense: name: expected a string"):
+        layers.Dense(1, name=name)
+
+
+@pytest.mark.parametrize("given", [None, 5, {"kernel": 1}, "ab"])
+def test_set_weights_takes_a_list(given):
+    layer = layers.Dense(2)
+    layer.build((None, 3))
+    with pytest.raises(ArgumentError, match="set_weights: expected a list of 2 arrays"):
+        layer.set_weights(given)
+
+
+def test_sizes_may_be_numpy_arrays():
+    assert layers.Conv2D(1, np.array(3)).kernel_size == (3, 3)
+    assert layers.Conv2D(1, np.array([3, 2])).kernel_size == (3, 2)
+
+
+def test_a_mask_may_be_a_list():
+    layer, x, kept = layers.Conv1D(4, 3), numbers(1, 5, 2), [[1, 1, 0, 1, 0]]
+    np.testing.assert_array_equal(layer(x, mask=kept), layer(x, mask=np.array(kept, bool)))
+
+
 @pytest.mark.parametrize("name", ["Conv1D", "Conv1DTranspose"])
 def test_groups_divide_the_channels(name):
     layer = getattr(layers, name)(4, 1, groups=2)
@@ -201,6 +278,7 @@ def test_later_inputs_are_checked_too(make):
         (layers.MaxPooling1D(4), 3),
         (layers.AveragePooling1D(4), 3),
         (layers.Reshape((-1, 6)), 3),
+        (layers.Cropping1D((2, 2)), 3),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -77,8 +77,8 @@ def outputs(
 
 def first_tap(residue: int, stride: int, dilation: int, taps: int) -> int:
     """The smallest tap that meets this residue, or one past all taps where none does."""
-    fitting = (k for k in range(stride) if (residue - k * dilation) % stride == 0)
-    return min(next(fitting, taps), taps)
+    fitting = (k for k in range(min(stride, taps)) if (residue - k * dilation) % stride == 0)
+    return next(fitting, taps)
 
 
 def _ceildiv(b: Builder, value: Value, divisor: int) -> Value:

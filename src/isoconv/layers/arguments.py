@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from isoconv import settings
-from isoconv.errors import ArgumentError, explain
+from isoconv.errors import ArgumentError, ShapeError, explain
 
 DATA_FORMATS = ("channels_last", "channels_first")
 
@@ -28,10 +29,12 @@ def sizes(value: Any, rank: int, where: str, allow_zero: bool = False) -> tuple[
     expected = f"{kind} of at least {least}"
     if rank > 1:
         expected = f"an integer or {expected}"
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
     if is_integer(value):
         numbers = [value] * rank
     else:
-        if isinstance(value, str) or not hasattr(value, "__iter__"):
+        if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str | bytes):
             raise ArgumentError(explain(where, repr(value), expected))
         numbers = list(value)
     if len(numbers) != rank or not all(map(is_integer, numbers)):
@@ -56,6 +59,26 @@ def number(value: Any, where: str, least: float = -math.inf, most: float = math.
     between = f" from {least:g} to {most:g}" if most < math.inf else f" of at least {least:g}"
     expected = f"a finite number{between if least > -math.inf else ''}"
     raise ArgumentError(explain(where, repr(value), expected))
+
+
+def flag(value: Any, where: str) -> bool:
+    """True or False, which may also be written as a number."""
+    if value is None or value not in (False, True):
+        raise ArgumentError(explain(where, repr(value), "True or False"))
+    return bool(value)
+
+
+def input_shape(value: Any, where: str, least_rank: int = 0) -> tuple[int | None, ...]:
+    """The shape of one input, with None for sizes that are not known."""
+    sizes = tuple(value) if isinstance(value, list | tuple) else (-1,)
+    known = [size for size in sizes if size is not None]
+    if not all(map(is_integer, known)) or min(known, default=0) < 0:
+        given = "none" if value is None else repr(value)
+        raise ShapeError(explain(where, f"shape {given}", "one array, or a shape with the batch"))
+    if len(sizes) < least_rank:
+        expected = f"{least_rank} dimensions or more"
+        raise ShapeError(explain(where, f"shape {sizes}", expected))
+    return tuple(None if size is None else int(size) for size in sizes)
 
 
 def choice(value: Any, allowed: tuple[str, ...], where: str) -> str:

@@ -9,6 +9,8 @@ from functools import cache, wraps
 from threading import RLock
 from typing import Any, Self
 
+import numpy as np
+
 from isoconv import dtypes, naming, registry, settings
 from isoconv.errors import ArgumentError, explain
 from isoconv.ir.graph import origin
@@ -42,6 +44,9 @@ class Layer(State):
     casts_integers = False
     """Whether integers and bools given as input become the layer's dtype, as floats do."""
 
+    single_input = False
+    """Whether `call` takes one array and nothing else but training and mask."""
+
     def __init__(
         self,
         *,
@@ -52,6 +57,9 @@ class Layer(State):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
+        if name is not None and (not isinstance(name, str) or "/" in name):
+            where = f"{type(self).__name__}: name"
+            raise ArgumentError(explain(where, repr(name), "a string without '/'"))
         self.name = name or naming.unique(naming.snake_case(type(self).__name__))
         if "input_dim" in kwargs:
             kwargs["input_shape"] = (kwargs.pop("input_dim"),)
@@ -219,6 +227,8 @@ class Layer(State):
         """The arguments of a call on arrays, in the dtypes that the layer computes in."""
         where = self.where("input")
         args = tuple(_numbers_to_array(each, where) for each in args)
+        if "mask" in kwargs:
+            kwargs = kwargs | {"mask": _numbers_to_array(kwargs["mask"], self.where("mask"))}
         return (
             tree.transform(lambda leaf: self._enter_array(leaf, self.casts_integers), args),
             tree.transform(lambda leaf: self._enter_array(leaf, False), kwargs),
@@ -295,11 +305,19 @@ class Layer(State):
 
     def ensure_built(self, args: Any, kwargs: Mapping[str, Any]) -> None:
         """Builds the layer for arguments of these shapes, if it is not built yet."""
+        if self.single_input and args:
+            self._check_single(args[0])
         if self.built:
             return
         with self._lock:
             if not self.built:
                 self.build(*self._shapes_for_build(args, kwargs))
+
+    def _check_single(self, given: Any) -> None:
+        if isinstance(given, KerasTensor | Tensor) or is_array(given):
+            return
+        kind = "None" if given is None else f"an object of type {type(given).__name__}"
+        raise ArgumentError(explain(self.where("input"), kind, "one array of numbers"))
 
     def _shapes_for_build(self, args: Any, kwargs: Mapping[str, Any]) -> list[Any]:
         """The shapes of the first arguments, as many as `build` takes, batch unknown."""
@@ -359,7 +377,7 @@ def _dtype_name(dtype: Any, where: str) -> str:
 
 def _shape_of(leaf: Any) -> Any:
     shape = getattr(leaf, "shape", None)
-    return None if shape is None else (None, *shape[1:])
+    return None if shape is None else (None, *shape[1:])[: len(shape)]
 
 
 def _is_nested(shape: Any) -> bool:
@@ -378,7 +396,8 @@ def _numbers_to_array(value: Any, where: str) -> Any:
         leaves = list(tree.leaves(value))
         if leaves and all(isinstance(leaf, bool | int | float) for leaf in leaves):
             return as_array(value, where)
-    return as_array(value, where) if isinstance(value, bool | int | float | str) else value
+    one = isinstance(value, bool | int | float | str | np.generic)
+    return as_array(value, where) if one else value
 
 
 def _tensor_or_none(leaf: Any) -> Tensor | None:

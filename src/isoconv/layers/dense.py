@@ -72,12 +72,12 @@ class Dense(Weighted):
 
     def _channels(self, shape: Any) -> int:
         """The size of the last axis, which must be known and, once built, the kernel's."""
+        shape = arguments.input_shape(shape, self.where("input"))
         wanted = str(self.kernel.shape[0]) if self.built else "a known number of"
         if len(shape) < 2 or shape[-1] is None or (self.built and str(shape[-1]) != wanted):
             given = f"input of shape {tuple(shape)}"
-            raise ShapeError(
-                explain("input", given, f"(batch, ..., channels) with {wanted} channels")
-            )
+            expected = f"(batch, ..., channels) with {wanted} channels"
+            raise ShapeError(explain(self.where("input"), given, expected))
         return int(shape[-1])
 
     def get_config(self) -> dict[str, Any]:

@@ -111,7 +111,8 @@ class BaseCropping(BaseEdges):
 
     def call(self, inputs: Tensor) -> Tensor:
         self.check_rank(inputs.shape)
-        return inputs[tuple(slice(low, -high or None) for low, high in self.by_axis)]
+        # Unlike a slice this says so where a length that is known at run time only is too short.
+        return ops.pad(inputs, [(-low, -high) for low, high in self.by_axis])
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         result = self.resized(input_shape, -1)

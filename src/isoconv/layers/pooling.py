@@ -169,7 +169,7 @@ class BaseGlobalPooling(Spatial):
     ) -> None:
         super().__init__(**kwargs)
         self.data_format = arguments.data_format(data_format, self.where("data_format"))
-        self.keepdims = keepdims
+        self.keepdims = arguments.flag(keepdims, self.where("keepdims"))
 
     def build(self, input_shape: Any) -> None:
         self.compute_output_shape(input_shape)

@@ -21,6 +21,8 @@ class Flatten(Layer):
             order of the result is the same in both formats.
     """
 
+    single_input = True
+
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.data_format = arguments.data_format(data_format, self.where("data_format"))
@@ -28,12 +30,17 @@ class Flatten(Layer):
     def runtime_axes(self, rank: int) -> Sequence[int]:
         return range(rank)
 
+    def build(self, input_shape: Any) -> None:
+        self.compute_output_shape(input_shape)
+
     def call(self, inputs: Tensor) -> Tensor:
+        self.compute_output_shape(inputs.shape)
         if self.data_format == "channels_first" and inputs.ndim > 2:
             inputs = ops.moveaxis(inputs, 1, -1)
         return ops.reshape(inputs, (inputs.dims[0], math.prod(inputs.dims[1:])))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
+        input_shape = arguments.input_shape(input_shape, self.where("input"), 1)
         rest = input_shape[1:]
         return (input_shape[0], None if None in rest else math.prod(rest))
 
@@ -47,6 +54,8 @@ class Reshape(Layer):
     Args:
         target_shape: without the batch; -1 once, for what is left.
     """
+
+    single_input = True
 
     def __init__(self, target_shape: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -68,6 +77,7 @@ class Reshape(Layer):
         return ops.reshape(inputs, (inputs.dims[0], *target))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
+        input_shape = arguments.input_shape(input_shape, self.where("input"), 1)
         rest = input_shape[1:]
         if None in rest:
             return (input_shape[0], *(None if s == -1 else s for s in self.target_shape))
@@ -91,6 +101,8 @@ class Permute(Layer):
         dims: where each axis comes from, counted from 1; the batch stays first.
     """
 
+    single_input = True
+
     def __init__(self, dims: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         axes = tuple(dims) if hasattr(dims, "__iter__") else ()
@@ -111,6 +123,7 @@ class Permute(Layer):
         return ops.transpose(inputs, (0, *self.dims))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
+        input_shape = arguments.input_shape(input_shape, self.where("input"))
         if len(input_shape) != len(self.dims) + 1:
             given = f"shape {tuple(input_shape)}"
             wanted = f"{len(self.dims) + 1} dimensions"
@@ -124,6 +137,8 @@ class Permute(Layer):
 class RepeatVector(Layer):
     """(batch, channels) repeated n times: (batch, n, channels)."""
 
+    single_input = True
+
     def __init__(self, n: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.n = arguments.count(n, self.where("n"))
@@ -136,6 +151,7 @@ class RepeatVector(Layer):
         return ops.repeat(ops.expand_dims(inputs, 1), self.n, axis=1)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
+        input_shape = arguments.input_shape(input_shape, self.where("input"))
         if len(input_shape) != 2:
             given = f"shape {tuple(input_shape)}"
             wanted = "2 dimensions (batch, channels)"

@@ -11,6 +11,8 @@ from isoconv.layers.base import Layer
 class SameShape(Layer):
     """A layer whose output has the shape and the mask of its input."""
 
+    single_input = True
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True

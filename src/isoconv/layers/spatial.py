@@ -7,6 +7,7 @@ from typing import Any
 
 from isoconv import ops
 from isoconv.errors import ShapeError, explain
+from isoconv.layers import arguments
 from isoconv.layers.base import Layer, Shape
 
 
@@ -19,6 +20,7 @@ class Spatial(Layer):
 
     rank: int
     data_format: str
+    single_input = True
 
     @property
     def channel_axis(self) -> int:
@@ -33,6 +35,7 @@ class Spatial(Layer):
 
     def check_rank(self, input_shape: Any) -> None:
         """The input must have a batch, `rank` spatial axes and channels."""
+        input_shape = arguments.input_shape(input_shape, self.where("input"))
         if len(input_shape) != self.rank + 2:
             order = "channels, spatial..." if self.channel_axis == 1 else "spatial..., channels"
             wanted = f"{self.rank + 2} dimensions (batch, {order})"
@@ -47,6 +50,9 @@ class Spatial(Layer):
             given = f"shape {tuple(input_shape)}"
             wanted = f"a known size of axis {self.channel_axis}"
             raise ShapeError(explain(self.where("input"), given, wanted))
+        if channels == 0:
+            given = f"shape {tuple(input_shape)}"
+            raise ShapeError(explain(self.where("input"), given, "at least one channel"))
         return int(channels)
 
     def check_channels(self, input_shape: Any, wanted: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from isoconv import dtypes, naming
 from isoconv.errors import ArgumentError, ShapeError, explain
 from isoconv.layers.tracking import Tracking
@@ -75,6 +77,9 @@ class State(Tracking):
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Gives the weights new values. All are checked before any is changed."""
         own = self.weights
+        if not isinstance(weights, Sequence | np.ndarray) or isinstance(weights, str | bytes):
+            expected = f"a list of {len(own)} arrays"
+            raise ArgumentError(explain(self.where("set_weights"), repr(weights), expected))
         if len(weights) != len(own):
             given = f"{len(weights)} arrays"
             raise ShapeError(explain(self.where("set_weights"), given, f"{len(own)} arrays"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from isoconv import ops, registry
+from isoconv.layers import arguments
 from isoconv.layers.base import Layer
 from isoconv.ops.tensor import Tensor
 from isoconv.ops.variable import Variable
@@ -21,6 +22,7 @@ class Ruled(Layer):
 
     weight_names: tuple[str, ...]
     casts_integers = True
+    single_input = True
 
     def __init__(self, rules: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -63,7 +65,7 @@ class Weighted(Ruled):
     ) -> None:
         super().__init__(rules, **kwargs)
         self.activation = activations.get(activation)
-        self.use_bias = use_bias
+        self.use_bias = arguments.flag(use_bias, self.where("use_bias"))
 
     def finish(self, outputs: Tensor, bias: Variable | None, axis: int = -1) -> Any:
         """The outputs with their bias along `axis`, through the activation."""

@@ -189,14 +189,10 @@ def spatial_axes(
         output = axis.output(length)
         if isinstance(output, int) and output <= 0:
             given = f"{length} positions on spatial axis {place}"
-            raise ShapeError(
-                explain(
-                    "window",
-                    given,
-                    f"at least {axis.span} (size {tap}, dilation {dilation}, padding {padding!r})",
-                    "Use a smaller size or padding 'same'.",
-                )
-            )
+            least = 1 if padding == "same" else axis.span - low - high
+            remedy = "" if least == 1 else "Use a smaller size or padding 'same'."
+            expected = f"at least {least} (size {tap}, dilation {dilation}, padding {padding!r})"
+            raise ShapeError(explain("window", given, expected, remedy))
         axes.append(axis)
     return tuple(axes)
 
