@@ -8,8 +8,10 @@ whose taps are absent, are pulled one by one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from isoconv.codegen import taps
+from isoconv.codegen.edges import Bounds, bounds, cover
 from isoconv.codegen.emit import SCALARS, Value, vector_type
 from isoconv.codegen.frame import Frame
 from isoconv.codegen.index import Coord
@@ -67,11 +69,17 @@ class _Depthwise:
             places, piece = row[:-1], row[-1].base
             first = b.mul(piece, _BLOCK)
             last = b.minimum(b.add(first, _BLOCK), length)
-            low, high = self._interior(first, last)
+            rows = self._bounds(first, last)
             with b.loop(0, channels, step=self.lanes) as loop, self.pull.scope():
                 channel = Coord(loop.index, 1)
                 mask = self._mask(channels, loop.index)
-                self._outputs(places, channel, mask, (first, last, low, high))
+                cover(
+                    self.pull,
+                    rows,
+                    self.deep,
+                    partial(self._block, places, channel, mask),
+                    partial(self._single, places, channel, mask),
+                )
         return frame.text()
 
     def _mask(self, channels: Value, channel: Value) -> Value | None:
@@ -79,38 +87,19 @@ class _Depthwise:
             return None
         return self.b.mask_below(self.b.sub(channels, channel), self.lanes)
 
-    def _interior(self, first: Value, last: Value) -> tuple[Value, Value]:
-        """The outputs between `first` and `last` all of whose taps on the last axis are live."""
+    def _bounds(self, first: Value, last: Value) -> Bounds:
         b, axis, sizes = self.b, self.inner, self.frame.sizes
         if axis.low == 0 and axis.high == 0:
-            return first, last
-        low = b.floordiv(b.add(sizes(axis.low), axis.stride - 1), axis.stride)
-        reach = b.sub(b.add(sizes(self.x.shape[-2]), sizes(axis.low)), axis.span)
-        high = b.add(b.floordiv(reach, axis.stride), 1)
-        low = b.minimum(b.maximum(low, first), last)
-        return low, b.maximum(b.minimum(high, last), low)
+            return Bounds(first, last, first, last)
+        start, length = b.sub(b.i64(0), sizes(axis.low)), sizes(self.x.shape[-2])
+        return bounds(b, first, last, start, axis.stride, b.i64(axis.span - 1), length)
 
-    def _outputs(
-        self,
-        places: Sequence[Coord],
-        channel: Coord,
-        mask: Value | None,
-        bounds: tuple[Value, Value, Value, Value],
+    def _single(
+        self, places: Sequence[Coord], channel: Coord, mask: Value | None, at: Value
     ) -> None:
-        """Blocks over the interior (the last one moved back to its end), the others one by one."""
-        b, deep = self.b, self.deep
-        first, last, low, high = bounds
-        inside = b.sub(high, low)
-        blocked = b.select(b.compare("sge", inside, b.i64(deep)), inside, b.i64(0))
-        with b.loop(0, blocked, step=deep) as loop, self.pull.scope():
-            at = b.add(low, b.minimum(loop.index, b.sub(blocked, deep)))
-            self._block(places, channel, mask, at)
-        with b.loop(0, b.sub(b.sub(last, first), blocked)) as loop, self.pull.scope():
-            place = b.add(first, loop.index)
-            skip = b.select(b.compare("sge", place, low), blocked, b.i64(0))
-            index = (*places, Coord(b.add(place, skip)), channel)
-            value = self.pull.value(self.root, index, mask)
-            self.pull.store(value, self.frame.targets[0], self.root, index, mask)
+        index = (*places, Coord(at), channel)
+        value = self.pull.value(self.root, index, mask)
+        self.pull.store(value, self.frame.targets[0], self.root, index, mask)
 
     def _block(
         self, places: Sequence[Coord], channel: Coord, mask: Value | None, at: Value
@@ -147,10 +136,8 @@ class _Depthwise:
 
         totals = self.pull.nest([t.count for t in outer], zeros, add)
         for number, total in enumerate(totals):
-            index = (*places, Coord(b.add(at, number)), channel)
             self.pull.held[self.node] = total
-            value = self.pull.value(self.root, index, mask)
-            self.pull.store(value, self.frame.targets[0], self.root, index, mask)
+            self._single(places, channel, mask, b.add(at, number))
         del self.pull.held[self.node]
 
     def _taps(

@@ -48,12 +48,7 @@ def backward(b: Builder, sizes: Sizes, axis: Axis, position: Value, length: Dim)
     top = b.minimum(b.floordiv(origin, dilation), axis.taps - 1)
     reach = b.sub(origin, b.mul(b.sub(sizes(length), 1), stride))
     bottom = b.maximum(_ceildiv(b, reach, dilation), 0)
-    if stride == 1:
-        first = b.i64(0)
-    else:
-        residue = b.sub(origin, b.mul(b.floordiv(origin, stride), stride))
-        table = b.table([first_tap(r, stride, dilation, axis.taps) for r in range(stride)])
-        first = b.load(b.at(table, residue, "i64"), "i64")
+    first = first_live(b, axis, origin)
     # Number j counts from `first` upwards in steps of tap_step; keep those in bottom..top.
     low = b.maximum(_ceildiv(b, b.sub(bottom, first), tap_step), 0)
     high = b.floordiv(b.sub(top, first), tap_step)
@@ -75,7 +70,17 @@ def outputs(
     return first, last
 
 
-def first_tap(residue: int, stride: int, dilation: int, taps: int) -> int:
+def first_live(b: Builder, axis: Axis, origin: Value) -> Value:
+    """The smallest tap k for which (origin - k*d) / s is whole; one past all taps for none."""
+    stride = axis.stride
+    if stride == 1:
+        return b.i64(0)
+    residue = b.sub(origin, b.mul(b.floordiv(origin, stride), stride))
+    numbers = [_first_tap(r, stride, axis.dilation, axis.taps) for r in range(stride)]
+    return b.load(b.at(b.table(numbers), residue, "i64"), "i64")
+
+
+def _first_tap(residue: int, stride: int, dilation: int, taps: int) -> int:
     """The smallest tap that meets this residue, or one past all taps where none does."""
     fitting = (k for k in range(min(stride, taps)) if (residue - k * dilation) % stride == 0)
     return next(fitting, taps)

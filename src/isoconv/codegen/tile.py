@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import gcd
 
 from isoconv.codegen import taps
+from isoconv.codegen.edges import Bounds, bounds, cover
 from isoconv.codegen.emit import SCALARS, Builder, Value, vector_type
 from isoconv.codegen.frame import Frame
 from isoconv.codegen.index import Coord
@@ -148,9 +149,9 @@ class _Tile:
                 phase = self._phase(which)
                 first = b.mul(piece, self.block)
                 last = b.minimum(b.add(first, self.block), phase.rows)
-                bounds = (first, last, *self._interior(phase, first, last))
+                rows = self._bounds(phase, first, last)
                 for panel, filter_, channel in self._panels(column):
-                    _Work(self, panel, filter_, channel, places, outer).rows(phase, *bounds)
+                    _Work(self, panel, filter_, channel, places, outer).rows(phase, rows)
         return frame.text()
 
     # -- where things are -------------------------------------------------------------------
@@ -175,12 +176,7 @@ class _Tile:
         stride = axis.stride
         step = stride // gcd(stride, axis.dilation)
         origin = b.add(which, self.sizes(axis.low))
-        if stride == 1:
-            first = b.i64(0)
-        else:
-            rest = b.sub(origin, b.mul(b.floordiv(origin, stride), stride))
-            numbers = [taps.first_tap(r, stride, axis.dilation, axis.taps) for r in range(stride)]
-            first = b.load(b.at(b.table(numbers), rest, "i64"), "i64")
+        first = taps.first_live(b, axis, origin)
         count = b.floordiv(b.add(b.sub(b.i64(axis.taps), first), step - 1), step)
         tap = b.add(first, b.mul(b.sub(count, 1), step))
         start = b.floordiv(b.sub(origin, b.mul(tap, axis.dilation)), stride)
@@ -188,18 +184,13 @@ class _Tile:
         place_step = step * axis.dilation // stride
         return Phase(which, stride, 1, start, count, tap, -step, place_step, rows)
 
-    def _interior(self, phase: Phase, first: Value, last: Value) -> tuple[Value, Value]:
-        """The rows between `first` and `last` all of whose taps are live."""
-        b, axis = self.b, self.form.inner
+    def _bounds(self, phase: Phase, first: Value, last: Value) -> Bounds:
+        axis = self.form.inner
         if self.form.forward and axis.low == 0 and axis.high == 0:
-            return first, last
+            return Bounds(first, last, first, last)
         length = self.sizes(self.form.data.shape[-2])
-        reach = b.mul(b.sub(phase.count, 1), phase.place_step)
-        low = b.floordiv(b.add(b.sub(b.i64(0), phase.start), phase.step - 1), phase.step)
-        end = b.sub(b.sub(length, phase.start), b.add(reach, 1))
-        high = b.add(b.floordiv(end, phase.step), 1)
-        low = b.minimum(b.maximum(low, first), last)
-        return low, b.maximum(b.minimum(high, last), low)
+        reach = self.b.mul(self.b.sub(phase.count, 1), phase.place_step)
+        return bounds(self.b, first, last, phase.start, phase.step, reach, length)
 
     # -- loops over filters -------------------------------------------------------------------
 
@@ -241,21 +232,15 @@ class _Work:
     places: Sequence[Coord]
     outer: Sequence[taps.Taps]
 
-    def rows(self, phase: Phase, first: Value, last: Value, low: Value, high: Value) -> None:
+    def rows(self, phase: Phase, rows: Bounds) -> None:
         """Tiles over the rows that meet all taps, one row at a time for the others."""
-        b, deep = self.tile.b, self.panel.rows
-        inside = b.sub(high, low)
-        # The last tile is moved back to end where the rows end; the rows it repeats come out the
-        # same. Fewer rows than a tile are done one by one.
-        tiled = b.select(b.compare("sge", inside, b.i64(deep)), inside, b.i64(0))
-        with b.loop(0, tiled, step=deep) as loop, self.tile.pull.scope():
-            at = b.add(low, b.minimum(loop.index, b.sub(tiled, deep)))
-            self._tile(phase, at, deep)
-        singles = b.sub(b.sub(last, first), tiled)
-        with b.loop(0, singles) as loop, self.tile.pull.scope():
-            row = b.add(first, loop.index)
-            skip = b.compare("sge", row, low)
-            self._single(phase, b.add(row, b.select(skip, tiled, b.i64(0))))
+        cover(
+            self.tile.pull,
+            rows,
+            self.panel.rows,
+            lambda at: self._tile(phase, at, self.panel.rows),
+            lambda at: self._single(phase, at),
+        )
 
     def _tile(self, phase: Phase, at: Value, deep: int) -> None:
         b = self.tile.b

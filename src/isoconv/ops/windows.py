@@ -113,9 +113,7 @@ def max_pool(
 ) -> Tensor:
     """The largest element of each window; absent ones do not count."""
     x = channels_last(as_tensor(inputs), data_format)
-    rank = x.ndim - 2
-    pool = per_axis(pool_size, rank, "pool_size")
-    axes = window_axes(x, pool, pool if strides is None else strides, padding, 1)
+    axes = _pool_axes(x, pool_size, strides, padding)
     return channels_back(node("pool_max", x, axes=axes), data_format)
 
 
@@ -129,15 +127,19 @@ def average_pool(
 ) -> Tensor:
     """The mean of each window's present elements: the form with ones, over their count."""
     x = channels_last(as_float(inputs), data_format)
-    rank = x.ndim - 2
-    pool = per_axis(pool_size, rank, "pool_size")
-    axes = window_axes(x, pool, pool if strides is None else strides, padding, 1)
+    axes = _pool_axes(x, pool_size, strides, padding)
     channels = x.dims[-1]
     total = _sum_windows(x, axes, channels)
     if all(axis.low == axis.high == 0 for axis in axes):
-        return channels_back(total * (1.0 / prod(pool)), data_format)
+        return channels_back(total * (1.0 / prod(axis.taps for axis in axes)), data_format)
     present = constant(1, x.dtype, (1, *x.dims[1:-1], 1))
     return channels_back(total * (1.0 / _sum_windows(present, axes, 1)), data_format)
+
+
+def _pool_axes(x: Tensor, pool_size: Any, strides: Any, padding: Any) -> tuple[Axis, ...]:
+    """The axes of pooling windows, which move by their own size unless strides are given."""
+    pool = per_axis(pool_size, x.ndim - 2, "pool_size")
+    return window_axes(x, pool, pool if strides is None else strides, padding, 1)
 
 
 def _sum_windows(x: Tensor, axes: tuple[Axis, ...], channels: Any) -> Tensor:
