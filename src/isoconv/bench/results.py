@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from math import exp, log
-from pathlib import Path
 from typing import Any
 
 from isoconv.bench.timing import Times
-from isoconv.models.atomic import replacing
 
 
 @dataclass(frozen=True)
@@ -89,14 +86,9 @@ class Report:
         return found
 
     def as_data(self) -> dict[str, Any]:
-        """For a JSON file; times in seconds."""
+        """As JSON data; times in seconds."""
         demands = [asdict(demand) | {"met": demand.met} for demand in self.demands()]
         return asdict(self) | {"demands": demands}
-
-    def write(self, path: Path) -> None:
-        """Writes the data to a JSON file, whole or not at all."""
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(self.as_data(), indent=1) + "\n")
 
 
 def geometric_mean(values: list[float]) -> float | None:
