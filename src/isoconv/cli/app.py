@@ -22,9 +22,11 @@ NO, MISTAKE = 1, 2
 SEE, COMPARE, MACHINE = "See", "Compare and convert", "This machine"
 """The panels of the help."""
 
-_ORDER = """
-    demo summary explain activations equivalent forms rewrite race convert bench cache doctor
-""".split()
+_ORDER = [
+    *("demo", "summary", "explain", "activations"),
+    *("equivalent", "forms", "rewrite", "race", "convert"),
+    *("bench", "cache", "doctor"),
+]
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Options:
 class _InOrder(TyperGroup):
     """The commands as a new user needs them, not as their modules are imported."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return sorted(super().list_commands(ctx), key=_ORDER.index)
 
 
