@@ -23,7 +23,7 @@ _custom_names: dict[Any, str] = {}
 _scope: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects", default=MappingProxyType({}))
 
 # Where Keras keeps each kind, so that it reads what is written here.
-_MODULES = {"models": "keras"}
+_MODULES = {"models": "keras", "schedules": "keras.optimizers.schedules"}
 
 
 def builtin(kind: str, *aliases: str) -> Callable[[T], T]:

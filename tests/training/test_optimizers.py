@@ -31,6 +31,22 @@ CASES = [
     ("RMSprop", {"momentum": 0.9}),
     ("RMSprop", {"centered": True}),
     ("RMSprop", {"momentum": 0.9, "centered": True, "rho": 0.5, "epsilon": 1e-3}),
+    ("Adagrad", {}),
+    ("Adagrad", {"learning_rate": 0.1, "initial_accumulator_value": 0.5, "epsilon": 1e-3}),
+    ("Nadam", {}),
+    ("Nadam", {"learning_rate": 0.1, "beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3}),
+    ("Lion", {}),
+    ("Lion", {"learning_rate": 0.1, "beta_1": 0.3, "beta_2": 0.7, "weight_decay": 0.1}),
+    ("SGD", {"learning_rate": 0.1, "gradient_accumulation_steps": 2}),
+    ("Adam", {"gradient_accumulation_steps": 3, "global_clipnorm": 1.0, "weight_decay": 0.1}),
+    ("Nadam", {"gradient_accumulation_steps": 2}),
+    ("SGD", {"use_ema": True}),
+    ("Adam", {"learning_rate": 0.1, "use_ema": True, "ema_momentum": 0.7}),
+    ("SGD", {"learning_rate": 0.1, "use_ema": True, "ema_overwrite_frequency": 2}),
+    (
+        "RMSprop",
+        {"use_ema": True, "ema_overwrite_frequency": 1, "gradient_accumulation_steps": 2},
+    ),
 ]
 SHAPES = [(3, 4, 5), (5,), ()]
 
@@ -69,6 +85,15 @@ def test_steps_are_those_of_keras(name, options):
     # Saved files hold the state in this order.
     assert [v.shape for v in ours.variables] == [tuple(v.shape) for v in theirs.variables]
     compare(ours.variables, theirs.variables)
+
+
+def test_averages_become_the_variables_in_the_end():
+    mine, his, ours, theirs = run("SGD", {"learning_rate": 0.1, "use_ema": True})
+    before = mine[0].numpy()
+    ours.finalize_variable_values(mine)
+    theirs.finalize_variable_values(his)
+    compare(mine, his)
+    assert (mine[0].numpy() != before).any()
 
 
 def test_a_wrong_step_is_caught():
@@ -164,7 +189,12 @@ def test_names():
         ("SGD", {"clipnorm": 1.0, "clipvalue": 1.0}, "at most one of clipnorm"),
         ("SGD", {"clipnorm": -1.0}, "clipnorm"),
         ("SGD", {"decay": 0.1}, "expected arguments that the optimizer has; got decay"),
-        ("SGD", {"use_ema": True}, "use_ema: expected False"),
+        ("SGD", {"use_ema": True, "ema_momentum": 2.0}, "ema_momentum: expected a number from 0"),
+        ("SGD", {"ema_overwrite_frequency": 0}, "ema_overwrite_frequency: expected None or"),
+        ("SGD", {"gradient_accumulation_steps": 1}, "an integer of at least 2"),
+        ("SGD", {"loss_scale_factor": 2.0}, "loss_scale_factor: expected None"),
+        ("Lion", {"beta_1": 0}, "beta_1: expected a number above 0"),
+        ("Adagrad", {"initial_accumulator_value": -1.0}, "initial_accumulator_value"),
         ("Adam", {"beta_1": 1.5}, "beta_1"),
         ("AdamW", {"weight_decay": None}, "weight_decay"),
     ],

@@ -1,8 +1,11 @@
-"""Optimizers by Keras' names and numbers, as part of the compiled step or at once on arrays."""
+"""The optimizer: clipping, decay, accumulation and averages around the update of a subclass.
+
+It is part of the compiled step, or runs at once on arrays.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -15,27 +18,28 @@ from isoconv.ops.program import Compiled
 from isoconv.ops.recorder import Array, recording
 from isoconv.ops.tensor import Tensor
 from isoconv.ops.variable import Variable
-
-# Keras' further arguments, which mean nothing where they have these values.
-_NEUTRAL: Mapping[str, Any] = {
-    "use_ema": False,
-    "ema_momentum": 0.99,
-    "ema_overwrite_frequency": None,
-    "loss_scale_factor": None,
-    "gradient_accumulation_steps": None,
-}
+from isoconv.training.optimizers.schedules import LearningRateSchedule
 
 
 class Optimizer:
     """Changes variables along their gradients. Subclasses write `slots` and `update_step`.
 
     Args:
-        learning_rate: how far. It is a variable: a new value is seen by the next step.
+        learning_rate: how far: a number, kept in a variable, so that a new value is seen by the
+            next step; or a schedule, a function of the number of steps made.
         weight_decay: each step takes learning_rate * weight_decay of each variable away first.
         clipnorm: gradients longer than this are shortened to it, each by itself.
         clipvalue: each number of a gradient is held between minus this and this.
         global_clipnorm: like clipnorm, for all gradients as one vector.
+        use_ema: keep running averages of the variables, average = ema_momentum * average +
+            (1 - ema_momentum) * variable, which become the variables when `fit` ends, and every
+            ema_overwrite_frequency steps if that is given.
+        loss_scale_factor: None; nothing is computed in fewer bits than float32.
+        gradient_accumulation_steps: from 2: change the variables after so many steps only, along
+            the mean of their gradients.
         name: its name.
+
+    The arithmetic is that of Keras 3.
     """
 
     def __init__(
@@ -45,11 +49,30 @@ class Optimizer:
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
         self.name = name or naming.unique(naming.snake_case(type(self).__name__))
-        _only_neutral(self.where(), kwargs)
+        if kwargs:
+            given = ", ".join(kwargs)
+            raise ArgumentError(explain(self.where(), given, "arguments that the optimizer has"))
+        if loss_scale_factor is not None:
+            where = self.where("loss_scale_factor")
+            remedy = "All arithmetic is float32 or float64, which needs no scaling."
+            raise ArgumentError(explain(where, repr(loss_scale_factor), "None", remedy))
+        self.use_ema = bool(use_ema)
+        self.ema_momentum = fraction(ema_momentum, self.where("ema_momentum"))
+        self.ema_overwrite_frequency = _count(
+            ema_overwrite_frequency, 1, self.where("ema_overwrite_frequency")
+        )
+        self.gradient_accumulation_steps = _count(
+            gradient_accumulation_steps, 2, self.where("gradient_accumulation_steps")
+        )
         self.weight_decay = _positive(weight_decay, self.where("weight_decay"))
         self.clipnorm = _positive(clipnorm, self.where("clipnorm"))
         self.clipvalue = _positive(clipvalue, self.where("clipvalue"))
@@ -59,15 +82,19 @@ class Optimizer:
             raise ArgumentError(explain(self.where(), "several", wanted))
         self._variables: list[Variable] = []
         self._iterations = self.add_variable((), "int64", "iteration")
-        self._learning_rate = self.add_variable((), settings.floatx(), "learning_rate")
-        self.learning_rate = learning_rate
+        self._learning_rate: Variable | LearningRateSchedule
+        if isinstance(learning_rate, LearningRateSchedule):
+            self._learning_rate = learning_rate
+        else:
+            self._learning_rate = self.add_variable((), settings.floatx(), "learning_rate")
+            self.learning_rate = learning_rate
         self._places: dict[Variable, int] = {}
         self._slots: dict[str, list[Variable]] = {}
         self._applying: tuple[list[Variable], Compiled] | None = None
         self.built = False
 
     def __init_subclass__(cls) -> None:
-        if cls.__module__ == __name__:
+        if cls.__module__.startswith("isoconv.training.optimizers"):
             registry.builtin("optimizers", cls.__name__.lower())(cls)
 
     # -- what subclasses write -----------------------------------------------------------------
@@ -79,6 +106,13 @@ class Optimizer:
         """
         return ()
 
+    def slot_start(self, name: str) -> float:
+        """What the slots of this name start from."""
+        return 0.0
+
+    def begin_step(self) -> None:
+        """Assigns what all variables share, before the first of them is updated."""
+
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
         """Assigns the variable's new value, and those of its slots, in isoconv.ops."""
         raise NotImplementedError
@@ -87,33 +121,51 @@ class Optimizer:
 
     @property
     def variables(self) -> list[Variable]:
-        """All its state: iterations, learning rate, then the slots, variable by variable."""
+        """All its state: iterations, learning rate unless scheduled, averages, accumulated
+        gradients, then the slots, variable by variable.
+        """
         return list(self._variables)
 
     @property
     def iterations(self) -> Variable:
-        """How many steps were made."""
+        """How many steps were made. With accumulation, several make one change."""
         return self._iterations
 
     @property
+    def updates(self) -> Any:
+        """How often the variables were changed so far, as updates see it."""
+        if self.gradient_accumulation_steps is None:
+            return self._iterations
+        return ops.floor_divide(self._iterations, self.gradient_accumulation_steps)
+
+    @property
     def learning_rate(self) -> Any:
-        """The learning rate, a variable."""
+        """The learning rate: a variable; where it is scheduled, its value for the next step."""
+        if isinstance(self._learning_rate, LearningRateSchedule):
+            return self._learning_rate.value(self._iterations)
         return self._learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
+        if isinstance(self._learning_rate, LearningRateSchedule):
+            remedy = "Make the optimizer with a number to set it later."
+            wanted = "no new value, for a schedule decides"
+            raise ArgumentError(explain(self.where("learning_rate"), repr(value), wanted, remedy))
         number = value.numpy() if isinstance(value, Variable) else value
         array = np.asarray(number)
         if array.dtype.kind not in "fiu" or array.ndim or not np.isfinite(array) or array < 0:
-            wanted = "a finite number of at least 0"
+            wanted = "a finite number of at least 0, or a LearningRateSchedule"
             raise ArgumentError(explain(self.where("learning_rate"), repr(value), wanted))
         self._learning_rate.assign(array)
 
-    def add_variable(self, shape: Sequence[int], dtype: Any, name: str) -> Variable:
-        """Makes a variable of the optimizer's state, which starts at 0."""
+    def add_variable(
+        self, shape: Sequence[int], dtype: Any, name: str, start: float = 0.0
+    ) -> Variable:
+        """Makes a variable of the optimizer's state, all of whose numbers are `start` at first."""
         path = f"{self.name}/{name}"
-        zeros = np.zeros(tuple(shape), dtype)
-        variable = Variable(zeros, trainable=False, name=name, path=path)
+        # Zeros take no memory until they are written.
+        values = np.full(tuple(shape), start, dtype) if start else np.zeros(tuple(shape), dtype)
+        variable = Variable(values, trainable=False, name=name, path=path)
         self._variables.append(variable)
         return variable
 
@@ -122,12 +174,15 @@ class Optimizer:
         if self.built:
             return
         self._places = {variable: place for place, variable in enumerate(trainable_variables)}
-        for group in self.slots():
+        groups = [("average",)] if self.use_ema else []
+        groups += [("gradient_accumulator",)] if self.gradient_accumulation_steps else []
+        for group in (*groups, *self.slots()):
             self._slots |= {name: [] for name in group}
             for variable in trainable_variables:
                 for name in group:
                     label = f"{variable.path.replace('/', '_')}_{name}"
-                    slot = self.add_variable(variable.shape, variable.dtype, label)
+                    start = self.slot_start(name)
+                    slot = self.add_variable(variable.shape, variable.dtype, label, start)
                     self._slots[name].append(slot)
         self.built = True
 
@@ -174,17 +229,64 @@ class Optimizer:
                 where = self.where(f"gradient of {variable.path}")
                 raise ShapeError(explain(where, tuple(gradient.shape), f"shape {variable.shape}"))
 
+    def finalize_variable_values(self, variables: Sequence[Variable]) -> None:
+        """Gives the variables their averages, where these are kept. `fit` does it at its end."""
+        if self.use_ema and self.built:
+            for variable in variables:
+                if variable in self._places:
+                    variable.assign(self.slot("average", variable).array)
+
+    # -- the parts of a step -------------------------------------------------------------------
+
     def _apply(self, variables: Sequence[Variable], grads: Sequence[Any]) -> None:
-        rate = as_tensor(self._learning_rate)
-        clipped = self._clip([as_tensor(g, v.dtype) for g, v in zip(grads, variables, strict=True)])
-        for gradient, variable in zip(clipped, variables, strict=True):
+        found = [as_tensor(g, v.dtype) for g, v in zip(grads, variables, strict=True)]
+        if self.gradient_accumulation_steps is None:
+            self._update(variables, found)
+        else:
+            self._accumulate(variables, found, self.gradient_accumulation_steps)
+        if self.use_ema:
+            self._average()
+        for variable in variables:
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable))
+        self._iterations.assign(ops.add(self._iterations, 1))
+
+    def _update(self, variables: Sequence[Variable], grads: list[Tensor]) -> None:
+        """Changes the variables along these gradients."""
+        rate = as_tensor(self.learning_rate)
+        self.begin_step()
+        for gradient, variable in zip(self._clip(grads), variables, strict=True):
             own_rate = as_tensor(rate, variable.dtype)
             if self.weight_decay is not None:
                 variable.assign(variable - variable * self.weight_decay * own_rate)
             self.update_step(gradient, variable, own_rate)
-            if variable.constraint is not None:
-                variable.assign(variable.constraint(variable))
-        self._iterations.assign(ops.add(self._iterations, 1))
+
+    def _accumulate(self, variables: Sequence[Variable], grads: list[Tensor], steps: int) -> None:
+        """Adds gradients up; where this is the last of `steps`, changes the variables too."""
+        due = ops.equal(ops.mod(ops.add(self._iterations, 1), steps), 0)
+        sums = [self.slot("gradient_accumulator", variable) for variable in variables]
+        totals = [gradient + held for gradient, held in zip(grads, sums, strict=True)]
+        # A step has no branches: everything is computed, and kept where it is due.
+        before = {each: as_tensor(each) for each in (*variables, *self._variables)}
+        self._update(variables, [total / steps for total in totals])
+        for each, old in before.items():
+            new = as_tensor(each)
+            if new.node is not old.node:
+                each.assign(ops.where(due, new, old))
+        for held, total in zip(sums, totals, strict=True):
+            held.assign(ops.where(due, 0.0, total))
+
+    def _average(self) -> None:
+        """Moves the averages, and overwrites the variables with them when that is due."""
+        started = ops.not_equal(self.updates, 0)
+        every = self.ema_overwrite_frequency
+        for variable in self._places:
+            average = self.slot("average", variable)
+            momentum = ops.cast(started, variable.dtype) * self.ema_momentum
+            average.assign(momentum * average + (1.0 - momentum) * variable)
+            if every is not None:
+                due = ops.equal(ops.mod(ops.add(self.updates, 1), every), 0)
+                variable.assign(ops.where(due, average, variable))
 
     def _clip(self, grads: list[Tensor]) -> list[Tensor]:
         if self.clipvalue is not None:
@@ -207,160 +309,27 @@ class Optimizer:
     def get_config(self) -> dict[str, Any]:
         return {
             "name": self.name,
-            "learning_rate": float(self._learning_rate),
+            "learning_rate": self._rate_config(),
             "weight_decay": self.weight_decay,
             "clipnorm": self.clipnorm,
             "clipvalue": self.clipvalue,
             "global_clipnorm": self.global_clipnorm,
+            "use_ema": self.use_ema,
+            "ema_momentum": self.ema_momentum,
+            "ema_overwrite_frequency": self.ema_overwrite_frequency,
+            "loss_scale_factor": None,
+            "gradient_accumulation_steps": self.gradient_accumulation_steps,
         }
+
+    def _rate_config(self) -> Any:
+        if isinstance(self._learning_rate, LearningRateSchedule):
+            return registry.serialize(self._learning_rate)
+        return float(self._learning_rate)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(**config)
-
-
-class SGD(Optimizer):
-    """w -= rate * g; with momentum, v = momentum * v - rate * g and w += v (Sutskever et al. 2013).
-
-    nesterov: w += momentum * v - rate * g instead, with the new v.
-    """
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.01,
-        momentum: float = 0.0,
-        nesterov: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(learning_rate, **kwargs)
-        self.momentum = _fraction(momentum, self.where("momentum"))
-        self.nesterov = nesterov
-
-    def slots(self) -> Sequence[Sequence[str]]:
-        return [("momentum",)] if self.momentum else ()
-
-    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
-        step = gradient * learning_rate
-        if not self.momentum:
-            variable.assign(variable - step)
-            return
-        velocity = self.slot("momentum", variable)
-        velocity.assign(velocity * self.momentum - step)
-        ahead = velocity * self.momentum - step if self.nesterov else velocity
-        variable.assign(variable + ahead)
-
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"momentum": self.momentum, "nesterov": self.nesterov}
-
-
-class Adam(Optimizer):
-    """Steps by running means of gradients m and of their squares v (Kingma and Ba 2015).
-
-    w -= rate * sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon) at step t. amsgrad:
-    divides by the largest v so far (Reddi et al. 2018).
-    """
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        amsgrad: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(learning_rate, **kwargs)
-        self.beta_1 = _fraction(beta_1, self.where("beta_1"))
-        self.beta_2 = _fraction(beta_2, self.where("beta_2"))
-        self.epsilon = epsilon
-        self.amsgrad = amsgrad
-
-    def slots(self) -> Sequence[Sequence[str]]:
-        return [("momentum", "velocity"), *([("velocity_hat",)] if self.amsgrad else [])]
-
-    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
-        step = ops.cast(self.iterations + 1, variable.dtype)
-        # The same nodes for every variable: computed once a step.
-        unbiased = ops.sqrt(1.0 - ops.power(as_tensor(self.beta_2, variable.dtype), step))
-        rate = learning_rate * unbiased
-        rate = rate / (1.0 - ops.power(as_tensor(self.beta_1, variable.dtype), step))
-        mean, square = self.slot("momentum", variable), self.slot("velocity", variable)
-        mean.assign(mean + (gradient - mean) * (1.0 - self.beta_1))
-        square.assign(square + (ops.square(gradient) - square) * (1.0 - self.beta_2))
-        if self.amsgrad:
-            largest = self.slot("velocity_hat", variable)
-            largest.assign(ops.maximum(largest, square))
-            square = largest
-        variable.assign(variable - mean * rate / (ops.sqrt(square) + self.epsilon))
-
-    def get_config(self) -> dict[str, Any]:
-        own = {"beta_1": self.beta_1, "beta_2": self.beta_2}
-        return super().get_config() | own | {"epsilon": self.epsilon, "amsgrad": self.amsgrad}
-
-
-class AdamW(Adam):
-    """Adam with weight decay apart from the gradients (Loshchilov and Hutter 2019)."""
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        weight_decay: float = 0.004,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        amsgrad: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        kwargs["weight_decay"] = weight_decay
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, **kwargs)
-        if weight_decay is None:
-            raise ArgumentError(explain(self.where("weight_decay"), "None", "a number"))
-
-
-class RMSprop(Optimizer):
-    """Gradients over the root of their running mean square v (Hinton 2012).
-
-    v = rho * v + (1 - rho) * g^2 and w -= rate * g / sqrt(v + epsilon); centered: of v less the
-    square of the running mean of g. With momentum the steps are summed: s = momentum * s + step.
-    """
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        rho: float = 0.9,
-        momentum: float = 0.0,
-        epsilon: float = 1e-7,
-        centered: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(learning_rate, **kwargs)
-        self.rho = _fraction(rho, self.where("rho"))
-        self.momentum = _fraction(momentum, self.where("momentum"))
-        self.epsilon = epsilon
-        self.centered = centered
-
-    def slots(self) -> Sequence[Sequence[str]]:
-        own = {"velocity": True, "momentum": self.momentum > 0, "average_gradient": self.centered}
-        return [(name,) for name, used in own.items() if used]
-
-    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
-        square = self.slot("velocity", variable)
-        square.assign(square * self.rho + ops.square(gradient) * (1.0 - self.rho))
-        spread: Any = square
-        if self.centered:
-            mean = self.slot("average_gradient", variable)
-            mean.assign(mean * self.rho + gradient * (1.0 - self.rho))
-            spread = square - ops.square(mean)
-        step = gradient * learning_rate / ops.sqrt(spread + self.epsilon)
-        if self.momentum:
-            summed = self.slot("momentum", variable)
-            summed.assign(summed * self.momentum + step)
-            step = as_tensor(summed)
-        variable.assign(variable - step)
-
-    def get_config(self) -> dict[str, Any]:
-        own = {"rho": self.rho, "momentum": self.momentum}
-        return super().get_config() | own | {"epsilon": self.epsilon, "centered": self.centered}
+        rate = registry.deserialize(config.get("learning_rate"), "schedules")
+        return cls(**config | ({} if rate is None else {"learning_rate": rate}))
 
 
 # -- arguments and arithmetic -----------------------------------------------------------------
@@ -386,33 +355,16 @@ def _positive(value: float | None, where: str) -> float | None:
     return float(value) or None
 
 
-def _fraction(value: float, where: str) -> float:
+def fraction(value: float, where: str) -> float:
+    """The number, if it is one from 0 to 1."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ArgumentError(explain(where, repr(value), "a number from 0 to 1"))
     return float(value)
 
 
-def _only_neutral(where: str, given: Mapping[str, Any]) -> None:
-    """Refuses what is not known, and what is known and asks for something."""
-    for name, value in given.items():
-        if name not in _NEUTRAL:
-            raise ArgumentError(explain(where, name, "arguments that the optimizer has"))
-        if value != _NEUTRAL[name] and not (name == "ema_momentum" and not given.get("use_ema")):
-            raise ArgumentError(explain(f"{where}: {name}", repr(value), repr(_NEUTRAL[name])))
-
-
-def get(identifier: Any) -> Any:
-    """An optimizer from its name, config, class or itself."""
-    if isinstance(identifier, Optimizer):
-        return identifier
-    return registry.get("optimizers", identifier)
-
-
-def serialize(optimizer: Any) -> Any:
-    """The optimizer as data."""
-    return registry.serialize(optimizer)
-
-
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The optimizer that `serialize` made this data of."""
-    return registry.deserialize(config, "optimizers", custom_objects)
+def _count(value: int | None, least: int, where: str) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ArgumentError(explain(where, repr(value), f"None or an integer of at least {least}"))
+    return value
