@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from isoconv.errors import InternalError
-from isoconv.ir.sizes import Dim, ceildiv, maximum
+from isoconv.ir.sizes import Dim, ceildiv, maximum, minimum
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,18 @@ def same(length: Dim, taps: int, stride: int, dilation: int) -> tuple[Dim, Dim]:
 def causal(taps: int, dilation: int) -> tuple[Dim, Dim]:
     """Everything on the left, so that no output sees a later input."""
     return dilation * (taps - 1), 0
+
+
+def overhang(length: Dim, axis: Axis) -> Dim:
+    """How far a window more than fits would stick out, if it starts within input and low padding.
+
+    PyTorch's and ONNX' "ceil_mode" is an axis with so much more high padding.
+    """
+    last = minimum(
+        ceildiv(length + axis.low + axis.high - axis.span, axis.stride),
+        (length + axis.low - 1) // axis.stride,
+    )
+    return maximum(last * axis.stride + axis.span - length - axis.low - axis.high, 0)
 
 
 def padding(mode: str, length: Dim, taps: int, stride: int, dilation: int) -> tuple[Dim, Dim]:

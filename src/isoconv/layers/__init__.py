@@ -1,6 +1,14 @@
 """The layers, by Keras' names."""
 
 from isoconv.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from isoconv.layers.adaptive import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
+    AdaptiveMaxPooling3D,
+)
 from isoconv.layers.base import Layer
 from isoconv.layers.convolution import Conv1D, Conv2D, Conv3D
 from isoconv.layers.dense import Dense
@@ -9,6 +17,9 @@ from isoconv.layers.edges import (
     Cropping1D,
     Cropping2D,
     Cropping3D,
+    Padding1D,
+    Padding2D,
+    Padding3D,
     ZeroPadding1D,
     ZeroPadding2D,
     ZeroPadding3D,
@@ -39,7 +50,7 @@ from isoconv.layers.noise import (
     GaussianDropout,
     GaussianNoise,
 )
-from isoconv.layers.normalization import BatchNormalization, LayerNormalization
+from isoconv.layers.normalization import BatchNormalization, GroupNormalization, LayerNormalization
 from isoconv.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -50,11 +61,15 @@ from isoconv.layers.pooling import (
     GlobalMaxPooling1D,
     GlobalMaxPooling2D,
     GlobalMaxPooling3D,
+    LpPooling1D,
+    LpPooling2D,
+    LpPooling3D,
     MaxPooling1D,
     MaxPooling2D,
     MaxPooling3D,
 )
 from isoconv.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from isoconv.layers.resizing import NearestResizing1D, NearestResizing2D, NearestResizing3D
 from isoconv.layers.separable import (
     DepthwiseConv1D,
     DepthwiseConv2D,
@@ -93,6 +108,12 @@ __all__ = [
     "ELU",
     "Activation",
     "ActivityRegularization",
+    "AdaptiveAveragePooling1D",
+    "AdaptiveAveragePooling2D",
+    "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D",
+    "AdaptiveMaxPooling3D",
     "Add",
     "AlphaDropout",
     "Average",
@@ -141,6 +162,7 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
+    "GroupNormalization",
     "Identity",
     "Input",
     "InputLayer",
@@ -148,6 +170,9 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "LpPooling1D",
+    "LpPooling2D",
+    "LpPooling3D",
     "Masking",
     "MaxPool1D",
     "MaxPool2D",
@@ -158,7 +183,13 @@ __all__ = [
     "Maximum",
     "Minimum",
     "Multiply",
+    "NearestResizing1D",
+    "NearestResizing2D",
+    "NearestResizing3D",
     "PReLU",
+    "Padding1D",
+    "Padding2D",
+    "Padding3D",
     "Permute",
     "ReLU",
     "RepeatVector",

@@ -95,6 +95,50 @@ class BaseZeroPadding(BaseEdges):
         return self.resized(input_shape, 1)
 
 
+class BasePadding(BaseEdges):
+    """Positions around the input, made of those within; Keras has zeros only.
+
+    Args:
+        padding: how many: one number, one an axis, or a pair (before, after) an axis.
+        mode: "reflect" (mirrored at the outermost position), "symmetric" (mirrored with it),
+            "replicate" (the outermost one again) or "circular" (those of the other end).
+        data_format: "channels_last" or "channels_first"; None is the process-wide default.
+
+    An axis must have as many positions as are taken, for "reflect" one more.
+    """
+
+    argument = "padding"
+
+    def __init__(
+        self,
+        padding: Any = 1,
+        mode: str = "reflect",
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(padding, data_format, **kwargs)
+        self.padding = self.given
+        self.mode = arguments.choice(mode, tuple(_NUMPY_MODES), self.where("mode"))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        self.check_rank(inputs.shape)
+        return ops.pad(inputs, self.by_axis, _NUMPY_MODES[self.mode])
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return self.resized(input_shape, 1)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"mode": self.mode}
+
+
+_NUMPY_MODES = {
+    "reflect": "reflect",
+    "symmetric": "symmetric",
+    "replicate": "edge",
+    "circular": "wrap",
+}
+
+
 class BaseCropping(BaseEdges):
     """The input without positions at its ends.
 
@@ -137,6 +181,24 @@ class ZeroPadding2D(BaseZeroPadding):
 
 class ZeroPadding3D(BaseZeroPadding):
     """Zeros around (batch, depth, height, width, channels). See BaseZeroPadding."""
+
+    rank = 3
+
+
+class Padding1D(BasePadding):
+    """More positions around (batch, steps, channels). See BasePadding."""
+
+    rank = 1
+
+
+class Padding2D(BasePadding):
+    """More positions around (batch, height, width, channels). See BasePadding."""
+
+    rank = 2
+
+
+class Padding3D(BasePadding):
+    """More positions around (batch, depth, height, width, channels). See BasePadding."""
 
     rank = 3
 

@@ -11,7 +11,7 @@ from isoconv.layers import arguments
 from isoconv.layers.same_shape import SameShape
 from isoconv.layers.weighted import Ruled
 from isoconv.ops.shapes import positive_axes
-from isoconv.ops.tensor import Tensor
+from isoconv.ops.tensor import Tensor, require_known
 from isoconv.ops.variable import Variable
 from isoconv.settings import epsilon as smallest
 from isoconv.training import initializers
@@ -281,3 +281,82 @@ class LayerNormalization(Normalization):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"axis": self.axis, "rms_scaling": self.rms_scaling}
+
+
+class GroupNormalization(Normalization):
+    """Normalizes each sample over groups of channels and all positions (Wu and He 2018).
+
+    Args:
+        groups: into how many parts the channels go; -1 for as many as channels, which normalizes
+            each channel by itself (instance normalization).
+        axis: the axis of the channels.
+        epsilon, center, scale and the rest: as for every normalization.
+
+    Weights: gamma, beta, each (channels,).
+    """
+
+    def __init__(
+        self,
+        groups: int = 32,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        rules = {
+            "beta_initializer": beta_initializer,
+            "beta_regularizer": beta_regularizer,
+            "beta_constraint": beta_constraint,
+            "gamma_initializer": gamma_initializer,
+            "gamma_regularizer": gamma_regularizer,
+            "gamma_constraint": gamma_constraint,
+        }
+        super().__init__(epsilon, center, scale, rules, **kwargs)
+        if not arguments.is_integer(axis):
+            raise ArgumentError(explain(self.where("axis"), repr(axis), "an integer"))
+        self.axis = int(axis)
+        if not arguments.is_integer(groups) or (groups < 1 and groups != -1):
+            expected = "an integer of at least 1, or -1"
+            raise ArgumentError(explain(self.where("groups"), repr(groups), expected))
+        self.groups = int(groups)
+
+    @property
+    def axes(self) -> list[int]:
+        return [self.axis]
+
+    def build(self, input_shape: Any) -> None:
+        shape = self.weight_shape(input_shape)
+        if self.axis % len(input_shape) == 0:
+            raise ArgumentError(explain(self.where("axis"), self.axis, "not that of the batch"))
+        self.groups = shape[0] if self.groups == -1 else self.groups
+        arguments.divisible(shape[0], self.groups, self.where("groups"), "channels")
+        self.gamma = self.weight("gamma", shape) if self.scale else None
+        self.beta = self.weight("beta", shape) if self.center else None
+
+    def call(self, inputs: Tensor) -> Any:
+        weight = self.gamma if self.gamma is not None else self.beta
+        if weight is not None:
+            self.check_axes(inputs, weight.shape)
+        (axis,) = self.axes_of(inputs.ndim)
+        channels = require_known(inputs.shape[axis], "input", "a number of channels")
+        width = channels // self.groups
+        dims = list(inputs.dims)
+        dims[axis : axis + 1] = [self.groups, width]
+        grouped = ops.reshape(inputs, dims)
+        others = [each for each in range(1, grouped.ndim) if each != axis]
+        spread = (
+            ops.repeat(ops.squeeze(each, axis + 1), width, axis)
+            for each in (ops.mean(grouped, others, True), ops.var(grouped, others, True))
+        )
+        mean, variance = spread
+        return self.normalized(inputs, mean, variance)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"groups": self.groups, "axis": self.axis}

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from isoconv import dtypes, ops
-from isoconv.errors import ShapeError, explain
+from isoconv.errors import ArgumentError, ShapeError, explain
+from isoconv.ir.sizes import Dim
 from isoconv.layers import arguments
+from isoconv.layers.edges import Pairs, pairs
 from isoconv.layers.spatial import Spatial
 from isoconv.layers.windowed import Windowed
 from isoconv.ops.tensor import Tensor
+from isoconv.ops.windows import rounded_up
 
 
 class BasePooling(Windowed):
@@ -21,9 +25,13 @@ class BasePooling(Windowed):
     Args:
         pool_size: the window, one number or one an axis.
         strides: its steps; None for steps as large as the window.
-        padding: "valid" or "same"; absent elements do not count.
+        padding: "valid", "same", or as PyTorch and ONNX have it how many positions: one number, one
+            an axis, or a pair (before, after) an axis. Absent elements do not count.
         data_format: "channels_last" or "channels_first"; None is the process-wide default.
+        ceil_mode: whether a last window may stick out, if it starts at a position that is there.
+        dilation_rate: steps within the window.
 
+    Keras has the last two and padding by numbers not; it opens what does without them.
     Input (batch, spatial..., channels), output likewise with fewer positions. Masked steps count
     as absent; a window of them alone gives 0.
     """
@@ -32,25 +40,45 @@ class BasePooling(Windowed):
         self,
         pool_size: Any,
         strides: Any = None,
-        padding: str = "valid",
+        padding: Any = "valid",
         data_format: str | None = None,
         name: str | None = None,
+        *,
+        ceil_mode: bool = False,
+        dilation_rate: Any = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
         self.pool_size = arguments.sizes(pool_size, self.rank, self.where("pool_size"))
         given = self.pool_size if strides is None else strides
         self.strides = arguments.sizes(given, self.rank, self.where("strides"))
-        self.padding = arguments.padding(padding, self.where("padding"))
+        self.padding = self._padding(padding)
         self.data_format = arguments.data_format(data_format, self.where("data_format"))
+        self.ceil_mode = arguments.flag(ceil_mode, self.where("ceil_mode"))
+        self.dilation_rate = arguments.sizes(dilation_rate, self.rank, self.where("dilation_rate"))
+
+    def _padding(self, value: Any) -> str | Pairs:
+        if value is None or isinstance(value, str):
+            return arguments.padding(value, self.where("padding"))
+        found = pairs(value, self.rank, self.where("padding"))
+        if any(max(pair) >= size for pair, size in zip(found, self.pool_size, strict=True)):
+            expected = f"less than the window, {self.pool_size}"
+            raise ArgumentError(explain(self.where("padding"), repr(value), expected))
+        return found
+
+    def padding_of(self, lengths: Sequence[Dim]) -> Any:
+        if not self.ceil_mode or self.padding == "same":
+            return self.padding
+        given = ((0, 0),) * self.rank if isinstance(self.padding, str) else self.padding
+        return rounded_up(lengths, self.pool_size, self.strides, given, self.dilation_rate)
+
+    def padding_for(self, x: Tensor) -> Any:
+        """The padding of the windows over an input."""
+        return self.padding_of(self.spatial_of(x.dims))
 
     @property
     def kernel_size(self) -> tuple[int, ...]:  # type: ignore[override]
         return self.pool_size
-
-    @property
-    def dilation_rate(self) -> tuple[int, ...]:  # type: ignore[override]
-        return (1,) * self.rank
 
     def build(self, input_shape: Any) -> None:
         self.compute_output_shape(input_shape)
@@ -61,12 +89,19 @@ class BasePooling(Windowed):
         return self.shape_with(input_shape[0], spatial, input_shape[self.channel_axis])
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
+        padding = self.padding
+        config = super().get_config() | {
             "pool_size": list(self.pool_size),
             "strides": list(self.strides),
-            "padding": self.padding,
+            "padding": padding if isinstance(padding, str) else [list(pair) for pair in padding],
             "data_format": self.data_format,
         }
+        # Keras does not know the others, and should open what does not need them.
+        if self.ceil_mode:
+            config["ceil_mode"] = True
+        if max(self.dilation_rate) > 1:
+            config["dilation_rate"] = list(self.dilation_rate)
+        return config
 
 
 def lowest(dtype: str) -> float:
@@ -81,7 +116,7 @@ class BaseMaxPooling(BasePooling):
         self,
         pool_size: Any = 2,
         strides: Any = None,
-        padding: str = "valid",
+        padding: Any = "valid",
         data_format: str | None = None,
         name: str | None = None,
         **kwargs: Any,
@@ -98,7 +133,10 @@ class BaseMaxPooling(BasePooling):
         return ops.where(self.kept(self.compute_mask(inputs, mask)), largest, 0)
 
     def _largest(self, x: Tensor) -> Tensor:
-        return ops.max_pool(x, self.pool_size, self.strides, self.padding, self.data_format)
+        padding = self.padding_for(x)
+        return ops.max_pool(
+            x, self.pool_size, self.strides, padding, self.data_format, self.dilation_rate
+        )
 
 
 class BaseAveragePooling(BasePooling):
@@ -114,7 +152,52 @@ class BaseAveragePooling(BasePooling):
         return mean / ops.where(share > 0, share, 1.0)
 
     def _average(self, x: Tensor) -> Tensor:
-        return ops.average_pool(x, self.pool_size, self.strides, self.padding, self.data_format)
+        padding = self.padding_for(x)
+        return ops.average_pool(
+            x, self.pool_size, self.strides, padding, self.data_format, self.dilation_rate
+        )
+
+
+class BaseLpPooling(BasePooling):
+    """The p-norm of each window, (sum |x|^p)^(1/p). See BasePooling; PyTorch and ONNX have it.
+
+    Args:
+        p: of the norm, at least 1.
+        the rest: as there.
+    """
+
+    def __init__(
+        self,
+        pool_size: Any,
+        strides: Any = None,
+        padding: Any = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        *,
+        p: float = 2,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
+        self.p = arguments.number(p, self.where("p"), 1)
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        channels = self.channels_of(inputs.shape)
+        present = self.without_masked(inputs, mask)
+        powers = ops.square(present) if self.p == 2 else ops.power(ops.absolute(present), self.p)
+        total = ops.conv(
+            powers,
+            ops.ones((*self.pool_size, 1, channels), inputs.dtype),
+            self.strides,
+            self.padding_for(inputs),
+            self.data_format,
+            self.dilation_rate,
+        )
+        # The root has no derivative at 0.
+        some = total > 0
+        return ops.where(some, ops.power(ops.where(some, total, 1.0), 1.0 / self.p), 0.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"p": self.p}
 
 
 class MaxPooling1D(BaseMaxPooling):
@@ -149,6 +232,24 @@ class AveragePooling2D(BaseAveragePooling):
 
 class AveragePooling3D(BaseAveragePooling):
     """Average pooling over (batch, depth, height, width, channels). See BasePooling."""
+
+    rank = 3
+
+
+class LpPooling1D(BaseLpPooling):
+    """Norms of windows over (batch, steps, channels). See BaseLpPooling."""
+
+    rank = 1
+
+
+class LpPooling2D(BaseLpPooling):
+    """Norms of windows over (batch, height, width, channels). See BaseLpPooling."""
+
+    rank = 2
+
+
+class LpPooling3D(BaseLpPooling):
+    """Norms of windows over (batch, depth, height, width, channels). See BaseLpPooling."""
 
     rank = 3
 

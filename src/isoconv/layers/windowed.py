@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from isoconv import ops
+from isoconv.ir.sizes import Dim
 from isoconv.layers.base import Shape
 from isoconv.layers.spatial import Spatial
 from isoconv.ops.program import symbolic
@@ -19,14 +20,19 @@ class Windowed(Spatial):
     kernel_size: tuple[int, ...]
     strides: tuple[int, ...]
     dilation_rate: tuple[int, ...]
-    padding: str
+    padding: Any
+
+    def padding_of(self, lengths: Sequence[Dim]) -> Any:
+        """The padding for these lengths: a mode, or a pair (before, after) for each axis."""
+        return self.padding
 
     def window_output(self, spatial: Sequence[Any]) -> Shape:
         """The spatial sizes after the windows; ShapeError where none fits."""
         lengths = symbolic((None, *spatial))[1:]
         with self.explaining():
+            padding = self.padding_of(lengths)
             axes = spatial_axes(
-                lengths, self.kernel_size, self.strides, self.padding, self.dilation_rate
+                lengths, self.kernel_size, self.strides, padding, self.dilation_rate
             )
         each = zip(axes, lengths, strict=True)
         return unknown_as_none(tuple(axis.output(length) for axis, length in each))
@@ -42,7 +48,6 @@ class Windowed(Spatial):
             return None
         steps = ops.expand_dims(ops.cast(previous_mask, self.compute_dtype), -1)
         kernel = ops.ones((*self.kernel_size, 1, 1), self.compute_dtype)
-        seen = ops.conv(
-            steps, kernel, self.strides, self.padding, "channels_last", self.dilation_rate
-        )
+        padding = self.padding_of(ops.shape(steps)[1:-1])
+        seen = ops.conv(steps, kernel, self.strides, padding, "channels_last", self.dilation_rate)
         return ops.squeeze(seen, -1) > 0

@@ -86,6 +86,7 @@ from isoconv.ops.nn import (
     swish,
     threshold,
 )
+from isoconv.ops.padding import pad
 from isoconv.ops.reductions import (
     all,
     any,
@@ -108,7 +109,6 @@ from isoconv.ops.shapes import (
     flip,
     moveaxis,
     ndim,
-    pad,
     repeat,
     reshape,
     shape,

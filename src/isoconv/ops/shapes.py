@@ -219,37 +219,3 @@ def _repeated(x: Tensor, axis: int, place: int, count: Dim) -> Tensor:
     final[axis] = final[axis] * count
     spread = node("broadcast", node("reshape", x, shape=tuple(wide)), shape=tuple(grown))
     return node("reshape", spread, shape=tuple(final))
-
-
-@op
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Tensor:
-    """`constant_values` before and after the elements of each axis.
-
-    pad_width: (before, after) an axis, or one pair for all; negative crops.
-    """
-    x = as_tensor(x)
-    if mode != "constant":
-        raise ArgumentError(explain("pad: mode", repr(mode), "'constant'"))
-    pairs = _pad_pairs(pad_width, x.ndim)
-    value = float(constant_values) if dtypes.is_float(x.dtype) else int(constant_values)
-    return node(
-        "pad",
-        x,
-        low=tuple(low for low, _ in pairs),
-        high=tuple(high for _, high in pairs),
-        interior=(0,) * x.ndim,
-        value=value,
-    )
-
-
-def _pad_pairs(pad_width: Any, rank: int) -> list[tuple[Any, Any]]:
-    if isinstance(pad_width, int):
-        return [(pad_width, pad_width)] * rank
-    pairs = [tuple(pair) if isinstance(pair, list | tuple) else pair for pair in pad_width]
-    if len(pairs) == 2 and all(isinstance(side, int) for side in pairs):
-        return [(pairs[0], pairs[1])] * rank
-    if len(pairs) == 1:
-        pairs = pairs * rank
-    if len(pairs) != rank or any(not isinstance(p, tuple) or len(p) != 2 for p in pairs):
-        raise ShapeError(explain("pad: pad_width", pad_width, f"{rank} pairs (before, after)"))
-    return pairs

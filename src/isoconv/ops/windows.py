@@ -110,10 +110,14 @@ def max_pool(
     strides: Any = None,
     padding: Any = "valid",
     data_format: str | None = None,
+    dilation_rate: Any = 1,
 ) -> Tensor:
-    """The largest element of each window; absent ones do not count."""
+    """The largest element of each window; absent ones do not count.
+
+    padding: as for conv.
+    """
     x = channels_last(as_tensor(inputs), data_format)
-    axes = _pool_axes(x, pool_size, strides, padding)
+    axes = _pool_axes(x, pool_size, strides, padding, dilation_rate)
     return channels_back(node("pool_max", x, axes=axes), data_format)
 
 
@@ -124,10 +128,14 @@ def average_pool(
     strides: Any = None,
     padding: Any = "valid",
     data_format: str | None = None,
+    dilation_rate: Any = 1,
 ) -> Tensor:
-    """The mean of each window's present elements: the form with ones, over their count."""
+    """The mean of each window's present elements: the form with ones, over their count.
+
+    padding: as for conv.
+    """
     x = channels_last(as_float(inputs), data_format)
-    axes = _pool_axes(x, pool_size, strides, padding)
+    axes = _pool_axes(x, pool_size, strides, padding, dilation_rate)
     channels = x.dims[-1]
     total = _sum_windows(x, axes, channels)
     if all(axis.low == axis.high == 0 for axis in axes):
@@ -136,10 +144,12 @@ def average_pool(
     return channels_back(total * (1.0 / _sum_windows(present, axes, 1)), data_format)
 
 
-def _pool_axes(x: Tensor, pool_size: Any, strides: Any, padding: Any) -> tuple[Axis, ...]:
+def _pool_axes(
+    x: Tensor, pool_size: Any, strides: Any, padding: Any, dilation_rate: Any
+) -> tuple[Axis, ...]:
     """The axes of pooling windows, which move by their own size unless strides are given."""
     pool = per_axis(pool_size, x.ndim - 2, "pool_size")
-    return window_axes(x, pool, pool if strides is None else strides, padding, 1)
+    return window_axes(x, pool, pool if strides is None else strides, padding, dilation_rate)
 
 
 def _sum_windows(x: Tensor, axes: tuple[Axis, ...], channels: Any) -> Tensor:
@@ -197,6 +207,25 @@ def spatial_axes(
             raise ShapeError(explain("window", given, expected, remedy))
         axes.append(axis)
     return tuple(axes)
+
+
+def rounded_up(
+    lengths: Sequence[Dim],
+    taps: Sequence[int],
+    strides: Sequence[int],
+    pairs: Sequence[tuple[int, int]],
+    dilation_rate: Sequence[int],
+) -> tuple[tuple[Dim, Dim], ...]:
+    """Padding with which the windows reach the last position also where they do not end there.
+
+    pairs: the padding (before, after) without that. No window starts after the last position.
+    """
+    each = zip(lengths, taps, strides, pairs, dilation_rate, strict=True)
+    found: list[tuple[Dim, Dim]] = []
+    for length, tap, stride, (low, high), dilation in each:
+        more = geometry.overhang(length, Axis(tap, stride, dilation, low, high))
+        found.append((low, high + more))
+    return tuple(found)
 
 
 def transpose_axes(
