@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from isoconv import layers, models, ops, settings, training, utils
+    from isoconv import backend, layers, models, ops, settings, training, utils
     from isoconv.autodiff import value_and_grad, vjp
     from isoconv.layers.base import Layer
     from isoconv.layers.input import Input
@@ -42,6 +42,7 @@ __version__ = "0.1.0"
 # Where each public name lives: a module by itself, or a name within one.
 _MODULES = {
     "activations": "isoconv.training.activations",
+    "backend": "isoconv.backend",
     "callbacks": "isoconv.training.callbacks",
     "constraints": "isoconv.training.constraints",
     "initializers": "isoconv.training.initializers",
@@ -81,6 +82,7 @@ __all__ = [
     "Sequential",
     "Variable",
     "activations",
+    "backend",
     "callbacks",
     "constraints",
     "floatx",

@@ -11,12 +11,11 @@ from isoconv.layers.base import Layer
 from isoconv.layers.tracking import Tracking, automatic_config
 from isoconv.models import configuration
 from isoconv.models.fitting import Fitting
-from isoconv.models.network import Network, check_input
+from isoconv.models.network import Network
 from isoconv.models.predicting import Predicting
 from isoconv.models.saving import Saving
 from isoconv.models.summary import summary
 from isoconv.ops import tree
-from isoconv.ops.convert import as_array
 from isoconv.ops.recorder import Array
 from isoconv.ops.tensor import Tensor
 
@@ -139,19 +138,13 @@ class Model(Fitting, Saving, Predicting, Layer):
         if self._network is None or not args:
             return super().prepare(args, kwargs)
         with self.explaining():
-            values = self._network.arrange(args[0])
-            arrays = []
-            for tensor, value in zip(self._network.flat_inputs, values, strict=True):
-                array = as_array(value, f"input '{tensor.name}'")
-                array = array.reshape(check_input(tensor, array.shape))
-                arrays.append(as_array(array.astype(tensor.dtype, copy=False)))
+            arrays = self._network.arrays(args[0])
         return (arrays[0] if len(arrays) == 1 else arrays, *args[1:]), kwargs
 
     def runtime_axes_of(self, index: int, array: Array) -> Sequence[int]:
         if self._network is None or index >= len(self._network.flat_inputs):
             return super().runtime_axes_of(index, array)
-        shape = self._network.flat_inputs[index].shape
-        return [axis for axis, size in enumerate(shape) if size is None]
+        return self._network.runtime_axes(index)
 
     # -- configuration -------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ from isoconv.errors import ArgumentError, ShapeError, explain
 from isoconv.layers.base import Layer
 from isoconv.layers.input import InputLayer
 from isoconv.ops import tree
-from isoconv.ops.convert import as_tensor, change_dtype
+from isoconv.ops.convert import as_array, as_tensor, change_dtype
+from isoconv.ops.recorder import Array
 from isoconv.ops.tensor import Call, KerasTensor, Tensor
 
 
@@ -81,6 +82,22 @@ class Network:
             expected = f"{len(names)} ({', '.join(names)})"
             raise ArgumentError(explain("inputs", f"{len(values)} tensors", expected))
         return values
+
+    def arrays(self, inputs: Any) -> list[Array]:
+        """The arrays given for the inputs, in order and in their dtypes; ShapeError where one
+        does not fit.
+        """
+        arrays = []
+        for tensor, value in zip(self.flat_inputs, self.arrange(inputs), strict=True):
+            array = as_array(value, f"input '{tensor.name}'")
+            array = array.reshape(check_input(tensor, array.shape))
+            arrays.append(as_array(array.astype(tensor.dtype, copy=False)))
+        return arrays
+
+    def runtime_axes(self, index: int) -> list[int]:
+        """The axes of input number `index` whose sizes are known at run time only."""
+        shape = self.flat_inputs[index].shape
+        return [axis for axis, size in enumerate(shape) if size is None]
 
     # -- drawing -------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""Other libraries' ways of writing, for programs written for them."""
