@@ -8,6 +8,7 @@ from isoconv import settings
 from isoconv.ir.graph import Graph
 from isoconv.ir.verify import verify
 from isoconv.plan.program import plan
+from isoconv.rewriting import driver, rules
 from isoconv.runtime.executable import Executable
 from isoconv.runtime.host import host
 
@@ -21,6 +22,9 @@ def compile(
     threads: how many threads a call may use; `settings.threads()` if left out.
     """
     overwritten = in_place or {}
+    if settings.verify():
+        verify(graph)
+    graph, _ = driver.apply(graph, rules.EXACT)
     if settings.verify():
         verify(graph)
     return Executable(plan(graph, overwritten), host(), overwritten, threads)

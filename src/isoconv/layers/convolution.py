@@ -85,14 +85,14 @@ class BaseConv(Windowed, Weighted):
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Any:
         self.check_channels(inputs.shape, self.kernel.shape[-2] * self.groups)
         outputs = ops.conv(
-            self.without_masked(inputs, mask),
+            self.channels_last(inputs, mask),
             self.kernel,
             self.strides,
             self.padding,
-            self.data_format,
+            "channels_last",
             self.dilation_rate,
         )
-        return self.finish(outputs, self.bias, self.channel_axis)
+        return self.finish(outputs, self.bias, self.data_format)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         self.channels_of(input_shape)

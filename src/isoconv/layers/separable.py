@@ -114,14 +114,14 @@ class BaseDepthwiseConv(BaseDepthwise):
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Any:
         self.check_channels(inputs.shape, self.kernel.shape[-2])
         outputs = ops.depthwise_conv(
-            self.without_masked(inputs, mask),
+            self.channels_last(inputs, mask),
             self.kernel,
             self.strides,
             self.padding,
-            self.data_format,
+            "channels_last",
             self.dilation_rate,
         )
-        return self.finish(outputs, self.bias, self.channel_axis)
+        return self.finish(outputs, self.bias, self.data_format)
 
 
 class BaseSeparableConv(BaseDepthwise):
@@ -200,15 +200,15 @@ class BaseSeparableConv(BaseDepthwise):
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Any:
         self.check_channels(inputs.shape, self.depthwise_kernel.shape[-2])
         outputs = ops.separable_conv(
-            self.without_masked(inputs, mask),
+            self.channels_last(inputs, mask),
             self.depthwise_kernel,
             self.pointwise_kernel,
             self.strides,
             self.padding,
-            self.data_format,
+            "channels_last",
             self.dilation_rate,
         )
-        return self.finish(outputs, self.bias, self.channel_axis)
+        return self.finish(outputs, self.bias, self.data_format)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"filters": self.filters}

@@ -92,16 +92,16 @@ class BaseConvTranspose(BaseConv):
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Any:
         self.check_channels(inputs.shape, self.kernel.shape[-1])
         outputs = ops.conv_transpose(
-            self.without_masked(inputs, mask),
+            self.channels_last(inputs, mask),
             self.kernel,
             self.strides,
             self.padding,
             self.output_padding,
-            self.data_format,
+            "channels_last",
             self.dilation_rate,
             self.groups,
         )
-        return self.finish(outputs, self.bias, self.channel_axis)
+        return self.finish(outputs, self.bias, self.data_format)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         self.channels_of(input_shape)

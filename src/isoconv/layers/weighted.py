@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from isoconv import ops, registry
+from isoconv import registry
 from isoconv.layers import arguments
 from isoconv.layers.base import Layer
 from isoconv.ops.tensor import Tensor
 from isoconv.ops.variable import Variable
+from isoconv.ops.windows import channels_back
 from isoconv.training import activations, constraints, initializers, regularizers
 
 
@@ -67,13 +68,15 @@ class Weighted(Ruled):
         self.activation = activations.get(activation)
         self.use_bias = arguments.flag(use_bias, self.where("use_bias"))
 
-    def finish(self, outputs: Tensor, bias: Variable | None, axis: int = -1) -> Any:
-        """The outputs with their bias along `axis`, through the activation."""
+    def finish(
+        self, outputs: Tensor, bias: Variable | None, data_format: str = "channels_last"
+    ) -> Any:
+        """The outputs, which have their channels last, with their bias and in `data_format`,
+        through the activation.
+        """
         if bias is not None:
-            shape = [1] * outputs.ndim
-            shape[axis] = bias.shape[0]
-            outputs = outputs + ops.reshape(bias, shape)
-        return self.activation(outputs)
+            outputs = outputs + bias
+        return self.activation(channels_back(outputs, data_format))
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {

@@ -11,7 +11,7 @@ from isoconv.layers.base import Shape
 from isoconv.layers.spatial import Spatial
 from isoconv.ops.program import symbolic
 from isoconv.ops.tensor import Tensor, unknown_as_none
-from isoconv.ops.windows import spatial_axes
+from isoconv.ops.windows import channels_last, spatial_axes
 
 
 class Windowed(Spatial):
@@ -41,6 +41,10 @@ class Windowed(Spatial):
         """The inputs with 0 at masked steps, whatever stands there."""
         kept = self.kept(mask)
         return inputs if kept is None else ops.where(kept, inputs, 0.0)
+
+    def channels_last(self, inputs: Tensor, mask: Tensor | None) -> Tensor:
+        """The inputs with 0 at masked steps and their channels at the end."""
+        return channels_last(self.without_masked(inputs, mask), self.data_format)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """An output step is kept when its window holds a step that is."""

@@ -97,9 +97,16 @@ class _Partition:
                 and home not in self.anchored
                 and node.shape == home.shape
             )
+        if node.op == "transpose" and self._is_summed(user):
+            return False
         if user.op == "reshape" or (self.home.get(user) is None and node.op not in _CHEAP):
             return False
         return kind in ("elementwise", "view") or user.op in REDUCTIONS
+
+    def _is_summed(self, user: Node) -> bool:
+        """Whether a reader belongs to a sum, whose order follows from how its operand lies."""
+        home = self.home.get(user)
+        return home is not None and getattr(self.anchored.get(home), "op", "") == "reduce_sum"
 
     def _share_kernels(self, lying: Sequence[Node]) -> dict[Node, Node]:
         """Values that only one kernel reads, at its own positions, are written by that kernel."""

@@ -102,8 +102,16 @@ def _inside(roots: Sequence[Node], leaves: set[Node]) -> tuple[list[Node], list[
 def _collapsible(inside: Sequence[Node]) -> bool:
     """Whether every node keeps positions as they are, but for one reduction."""
     heavy = [node for node in inside if OPS[node.op].kind != "elementwise"]
-    others = [node for node in heavy if node.op not in ("full", "size", "broadcast", "random")]
+    free = ("full", "size", "broadcast", "random")
+    others = [node for node in heavy if node.op not in free and not _is_number(node)]
     return len(others) <= 1 and all(node.op in ("reduce_sum", "reduce_max") for node in others)
+
+
+def _is_number(node: Node) -> bool:
+    """Whether this is one number in the shape of a tensor. (Whether axes collapse must not hang
+    on it: a sum over one axis is blocked otherwise than one over two.)
+    """
+    return node.op == "reshape" and not node.inputs[0].shape
 
 
 def _collapse(

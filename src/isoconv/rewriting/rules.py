@@ -1,0 +1,14 @@
+"""All rules on graphs, in the order in which they are tried."""
+
+from __future__ import annotations
+
+from isoconv.rewriting import transposes
+from isoconv.rewriting.rule import Rule
+
+EXACT: tuple[Rule, ...] = transposes.RULES
+"""Rules that keep all bits, for every program."""
+
+PREDICTION: tuple[Rule, ...] = ()
+"""Rules that compute with weights beforehand, for prediction only."""
+
+ALL: tuple[Rule, ...] = (*EXACT, *PREDICTION)
