@@ -1,8 +1,9 @@
 """The file formats that models are saved in, by the ends of their names.
 
 A format is a module with any of `save(model, path)`, `load(path, custom_objects, compile)`,
-`save_weights(model, path)` and `load_weights(model, path, skip_mismatch)`. It is named here and
-imported when it is first used, because it may need a package that `import isoconv` must not import.
+`save_weights(model, path)` and `load_weights(model, path, skip_mismatch, by_name)`. It is named
+here and imported when it is first used, because it may need a package that `import isoconv` must
+not import.
 """
 
 from __future__ import annotations
@@ -39,4 +40,5 @@ def function(task: str, path: str | os.PathLike[str]) -> Any:
 
 
 register(".keras", "isoconv.models.keras_format")
+register(".h5", "isoconv.models.legacy_format")
 register(".weights.h5", "isoconv.models.weights_format")

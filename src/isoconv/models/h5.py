@@ -1,4 +1,5 @@
-"""States in HDF5 files, in the layout of Keras 3: `<path>/vars/<number>`.
+"""States in HDF5 files, in the layout of Keras 3: `<path>/vars/<number>`; and how values are read
+from a file of any layout.
 
 Nothing in a file is believed: a dataset is read only if it is a plain array of numbers in that
 very file, of the shape that the model's variable has. All is read before anything is assigned.
@@ -6,7 +7,9 @@ very file, of the shape that the model's variable has. All is read before anythi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from math import prod
@@ -61,9 +64,28 @@ class Found:
             variable.assign(array)
 
 
-def read(source: Path | BytesIO, states: Sequence[State], name: str) -> Found:
-    """The values that a file has for the states. FileError where it is no such file."""
+def read(
+    source: Path | BytesIO, states: Sequence[State], name: str, by_name: bool = False
+) -> Found:
+    """The values that a file has for the states. FileError where it is no such file.
+
+    by_name: look each state up by its layer's name instead of its place in the model; states that
+    the file does not name are left out, and so is what the model does not name.
+    """
     found = Found()
+    with opened(source, states, name) as file:
+        if by_name:
+            states = _named(file, states, found)
+        for state in states:
+            _read_state(file, state, found)
+        if not by_name:
+            found.unknown = sorted(_groups(file) - {state.path for state in states})
+    return found
+
+
+@contextmanager
+def opened(source: Path | BytesIO, states: Sequence[State], name: str) -> Iterator[Any]:
+    """The file, if it can hold the states' values. FileError for what is damaged inside."""
     size = source.stat().st_size if isinstance(source, Path) else len(source.getbuffer())
     wanted = sum(variable.array.nbytes for state in states for variable in state.variables)
     if wanted > max(_LARGEST_ARRAY, _EXPANSION * size):
@@ -72,70 +94,108 @@ def read(source: Path | BytesIO, states: Sequence[State], name: str) -> Found:
         )
     try:
         with h5py.File(source, "r") as file:
-            for state in states:
-                _read_state(file, state, found)
-            found.unknown = sorted(_groups(file) - {state.path for state in states})
+            yield file
+    except FileError:
+        raise
     except _DAMAGE as error:
         raise FileError(f"{name}: not an HDF5 file that can be read ({error}).") from error
-    return found
+
+
+def _named(file: Any, states: Sequence[State], found: Found) -> list[State]:
+    """The states at the paths where the file has their layers' names."""
+    paths: dict[str, list[str]] = {}
+
+    def note(path: str, item: Any) -> None:
+        if isinstance(item, h5py.Group) and path.endswith("/vars") and len(item):
+            paths.setdefault(str(item.attrs.get("name")), []).append(path.removesuffix("/vars"))
+
+    file.visititems(note)
+    chosen = []
+    for state in states:
+        places = paths.get(state.name, []) if state.variables else []
+        if len(places) > 1:
+            found.problems.append(f"{state.name}: the file has {len(places)} layers of that name")
+        elif places:
+            chosen.append(State(places[0], state.name, state.variables))
+    return chosen
 
 
 def _read_state(file: Any, state: State, found: Found) -> None:
     try:
-        group = _group(file, f"{state.path}/vars".lstrip("/"))
-        count = 0 if group is None else len(group)
+        group = item(file, f"{state.path}/vars".lstrip("/"))
+        count = len(group) if isinstance(group, h5py.Group) else 0
         if count != len(state.variables):
             expected = f"{len(state.variables)} variables"
-            raise _Misfit(f"expected {expected}; the file has {count or 'none'}")
+            raise Misfit(f"expected {expected}; the file has {count or 'none'}")
         numbered = enumerate(state.variables)
-        values = [(v, _dataset(group, str(number), v)) for number, v in numbered]
-    except _Misfit as error:
+        values = [(v, dataset(group, str(number), v)) for number, v in numbered]
+    except Misfit as error:
         found.problems.append(f"{state.name} ({state.path or 'the model'}): {error}")
     else:
         found.values += values
 
 
-class _Misfit(Exception):
+def assign(where: str, name: str, found: Found, steps: Found, skip_mismatch: bool) -> None:
+    """Gives a model's layers and its optimizer what a file has for them, whole or not at all.
+
+    where: which model, and name: which file, for messages. skip_mismatch: warn of layers that do
+    not fit, and give the others.
+    """
+    if found.problems and not skip_mismatch:
+        raise FileError(_listed(f"{name}: does not fit {where}", found.problems))
+    found.assign()
+    if found.problems:
+        title = f"{name}: not loaded into {where}"
+        warnings.warn(_listed(title, found.problems), stacklevel=5)
+    if steps.problems:
+        title = f"{name}: the optimizer starts anew"
+        warnings.warn(_listed(title, steps.problems), stacklevel=5)
+    else:
+        steps.assign()
+
+
+def _listed(title: str, lines: Sequence[str]) -> str:
+    shown = [*lines[:10], *([f"and {len(lines) - 10} more"] if len(lines) > 10 else [])]
+    return "\n  ".join([f"{title}:", *shown])
+
+
+class Misfit(Exception):
     """Something in the file that is not what the model needs."""
 
 
-def _child(group: Any, name: str) -> Any:
-    """What `group` has under a name, if it is in that group itself; None if nothing."""
-    link = group.get(name, getlink=True)
-    if link is None:
-        return None
-    if not isinstance(link, h5py.HardLink):
-        raise _Misfit(f"{name} is a link, which is not followed")
-    return group[name]
-
-
-def _group(file: Any, path: str) -> Any:
-    """The group at a path; None if there is none."""
-    group = file
+def item(group: Any, path: str) -> Any:
+    """What stands at a path below a group, if no link leads there; None if nothing."""
     for part in path.split("/"):
-        group = _child(group, part)
-        if group is None:
-            return None
         if not isinstance(group, h5py.Group):
-            raise _Misfit(f"{part} is no group")
+            raise Misfit(f"{path} leads through what is no group")
+        link = group.get(part, getlink=True)
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            raise Misfit(f"{part} is a link, which is not followed")
+        group = group[part]
     return group
 
 
-def _dataset(group: Any, name: str, variable: Variable) -> Array:
+def dataset(group: Any, path: str, variable: Variable) -> Array:
     """A dataset's values, if they fit the variable."""
-    data = _child(group, name)
-    label = f"{variable.name} ({name})"
+    return array(group, path, variable.shape, f"{variable.name} ({path})")
+
+
+def array(group: Any, path: str, shape: Sequence[int], label: str) -> Array:
+    """The numbers of a dataset of this shape, kept in the very file; Misfit where it is another."""
+    data = item(group, path)
     if not isinstance(data, h5py.Dataset):
-        raise _Misfit(f"{label} is missing")
+        raise Misfit(f"{label} is missing")
     if data.external or data.is_virtual:
-        raise _Misfit(f"{label} is kept outside the file")
-    if data.shape != variable.shape:
-        raise _Misfit(f"{label} has shape {data.shape}; expected {variable.shape}")
+        raise Misfit(f"{label} is kept outside the file")
+    if data.shape != tuple(shape):
+        raise Misfit(f"{label} has shape {data.shape}; expected {tuple(shape)}")
     if data.dtype.kind not in "fiub" or data.dtype.subdtype:
-        raise _Misfit(f"{label} has dtype {data.dtype}; expected numbers")
+        raise Misfit(f"{label} has dtype {data.dtype}; expected numbers")
     chunk = prod(data.chunks or (0,)) * data.dtype.itemsize
     if chunk > max(_LARGEST_CHUNK, 2 * prod(data.shape) * data.dtype.itemsize):
-        raise _Misfit(f"{label} is stored in pieces of {chunk} bytes")
+        raise Misfit(f"{label} is stored in pieces of {chunk} bytes")
     return np.asarray(data[()])
 
 

@@ -54,17 +54,24 @@ class Saving:
         _save("save", self, filepath, overwrite)
 
     def save_weights(self, filepath: PathLike, overwrite: bool = True) -> None:
-        """Writes the weights to a ".weights.h5" file, in the layout of Keras 3."""
+        """Writes the weights to a file: ".weights.h5" in the layout of Keras 3, other ".h5" names
+        in the one that Keras 2 reads.
+        """
         _require_built(self, "save_weights")
         _save("save_weights", self, filepath, overwrite)
 
-    def load_weights(self, filepath: PathLike, skip_mismatch: bool = False) -> None:
-        """Reads the weights from a ".weights.h5" or ".keras" file; all fit, or nothing changes.
+    def load_weights(
+        self, filepath: PathLike, skip_mismatch: bool = False, by_name: bool = False
+    ) -> None:
+        """Reads the weights from a ".weights.h5", ".keras" or ".h5" file; all fit, or nothing
+        changes. Files of Keras 2 and 3 are read alike.
 
-        skip_mismatch: leave out layers that do not fit, with a warning.
+        skip_mismatch: leave out layers that do not fit, with a warning. by_name: find each layer
+        by its name instead of its place, and load the layers that the file has.
         """
         _require_built(self, "load_weights")
-        formats.function("load_weights", filepath)(self, Path(filepath), skip_mismatch)
+        load = formats.function("load_weights", filepath)
+        load(self, Path(filepath), skip_mismatch, by_name)
 
 
 def _require_built(model: Any, task: str) -> None:

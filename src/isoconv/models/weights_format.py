@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
-from isoconv.errors import FileError
-from isoconv.models import h5, states
+from isoconv.models import h5, legacy_weights, states
 from isoconv.models.model import Model
 
 
@@ -17,12 +14,17 @@ def save_weights(model: Model, path: Path) -> None:
     write(path, model)
 
 
-def load_weights(model: Model, path: Path, skip_mismatch: bool) -> None:
+def load_weights(model: Model, path: Path, skip_mismatch: bool, by_name: bool) -> None:
     """Gives the model the weights of a file; nothing changes where one does not fit.
 
-    skip_mismatch: warn of layers that do not fit, and load the others.
+    skip_mismatch: warn of layers that do not fit, and load the others. by_name: find layers by
+    their names, and load those that the file has. Files of Keras 2, which gave them the same names,
+    are read too.
     """
-    read(path, model, str(path), skip_mismatch)
+    if legacy_weights.is_legacy(path):
+        legacy_weights.load(model, path, skip_mismatch, by_name)
+    else:
+        read(path, model, str(path), skip_mismatch, by_name)
 
 
 def write(target: Path | BytesIO, model: Model) -> None:
@@ -31,25 +33,19 @@ def write(target: Path | BytesIO, model: Model) -> None:
     h5.write(target, [*states.of_layers(model), *([optimizer] if optimizer else [])])
 
 
-def read(source: Path | BytesIO, model: Model, name: str, skip_mismatch: bool = False) -> None:
+def read(
+    source: Path | BytesIO,
+    model: Model,
+    name: str,
+    skip_mismatch: bool = False,
+    by_name: bool = False,
+) -> None:
     """Gives the model what an HDF5 file has for it; FileError, and no change, if that is not all.
 
     An optimizer whose state does not fit starts anew, with a warning. name: of the file.
     """
-    found = h5.read(source, states.of_layers(model), name)
-    problems = found.problems + [f"{path}: the model has no such layer" for path in found.unknown]
-    if problems and not skip_mismatch:
-        raise FileError(_listed(f"{name}: does not fit {model.where()}", problems))
+    found = h5.read(source, states.of_layers(model), name, by_name)
     optimizer = states.of_optimizer(model)
-    steps = h5.read(source, [optimizer] if optimizer else [], name)
-    found.assign()
-    steps.assign()
-    if problems:
-        warnings.warn(_listed(f"{name}: not loaded into {model.where()}", problems), stacklevel=4)
-    if steps.problems:
-        warnings.warn(_listed(f"{name}: the optimizer starts anew", steps.problems), stacklevel=4)
-
-
-def _listed(title: str, lines: Sequence[str]) -> str:
-    shown = [*lines[:10], *([f"and {len(lines) - 10} more"] if len(lines) > 10 else [])]
-    return "\n  ".join([f"{title}:", *shown])
+    steps = h5.read(source, [optimizer] if optimizer and not by_name else [], name)
+    found.problems += [f"{path}: the model has no such layer" for path in found.unknown]
+    h5.assign(model.where(), name, found, steps, skip_mismatch)
