@@ -60,6 +60,20 @@ CASES = [
     ("categorical_crossentropy", one_hot, probabilities, {}),
     ("categorical_crossentropy", one_hot, real, {"from_logits": True}),
     ("categorical_crossentropy", one_hot, probabilities, {"label_smoothing": 0.2}),
+    ("binary_focal_crossentropy", one_hot, probabilities, {"label_smoothing": 0.1}),
+    (
+        "binary_focal_crossentropy",
+        one_hot,
+        real,
+        {"apply_class_balancing": True, "gamma": 1.5, "from_logits": True},
+    ),
+    ("categorical_focal_crossentropy", one_hot, probabilities, {"alpha": 0.5}),
+    (
+        "categorical_focal_crossentropy",
+        one_hot,
+        real,
+        {"from_logits": True, "gamma": 1.5, "label_smoothing": 0.2},
+    ),
 ]
 
 

@@ -17,7 +17,7 @@ from isoconv.training import batches
 from isoconv.training.batches import ArrayBatches, Batches, Data, IterableBatches
 from isoconv.training.callbacks import Callback, CallbackList, History
 
-Logs = dict[str, float]
+Logs = dict[str, Any]
 
 
 class Fitting(Training):
@@ -300,7 +300,8 @@ class Fitting(Training):
 
 
 def _numbers(logs: Mapping[str, Any]) -> Logs:
-    return {name: float(value) for name, value in logs.items()}
+    """Logs as floats, and arrays where a metric gives several numbers."""
+    return {name: value if np.ndim(value) else float(value) for name, value in logs.items()}
 
 
 def _as_asked(logs: Logs, return_dict: bool) -> Any:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from isoconv import optional
 from isoconv.errors import ArgumentError, explain
 from isoconv.training.callbacks import Callback, Logs
@@ -56,6 +58,8 @@ def described(logs: Logs) -> str:
     return " - ".join(f"{name}: {number(value)}" for name, value in logs.items())
 
 
-def number(value: float) -> str:
+def number(value: Any) -> str:
     """Four digits after the point, or the exponent of what these would not show."""
+    if np.ndim(value):
+        return f"[{', '.join(map(number, value))}]"
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.4e}"

@@ -49,7 +49,7 @@ class History(Callback):
     """Remembers the numbers of every epoch: `history["loss"]` is a list; `epoch` their numbers."""
 
     def __init__(self) -> None:
-        self.history: dict[str, list[float]] = {}
+        self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
 
     def on_train_begin(self, logs: Logs | None = None) -> None:

@@ -186,6 +186,60 @@ def categorical_crossentropy(
 
 
 @op
+def binary_focal_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    apply_class_balancing: bool = False,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """The mean of binary crossentropies, each times (1 - q)^gamma, q being the probability given
+    to what is right (Lin et al. 2017).
+
+    apply_class_balancing: also times alpha for labels of 1 and 1 - alpha for labels of 0.
+    """
+    labels, predicted = same_shape(y_true, y_pred, "binary_focal_crossentropy")
+    if label_smoothing:
+        labels = labels * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    p = ops.sigmoid(predicted) if from_logits else predicted
+    q = labels * p + (1.0 - labels) * (1.0 - p)
+    held = _probability(p)
+    loss = -labels * ops.log(held) - (1.0 - labels) * ops.log(1.0 - held)
+    loss = ops.power(1.0 - q, gamma) * loss
+    if apply_class_balancing:
+        loss = loss * (labels * alpha + (1.0 - labels) * (1.0 - alpha))
+    return ops.mean(loss, axis)
+
+
+@op
+def categorical_focal_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """-alpha sum((1 - p)^gamma y_true log(p)), p as for `categorical_crossentropy` (Lin et al.
+    2017).
+
+    Labels that are likely already count for little.
+    """
+    labels, predicted = same_shape(y_true, y_pred, "categorical_focal_crossentropy")
+    if label_smoothing:
+        classes = as_tensor(predicted.dims[-1], predicted.dtype)
+        labels = labels * (1.0 - label_smoothing) + label_smoothing / classes
+    p = ops.softmax(predicted, axis) if from_logits else predicted
+    p = _probability(p / ops.sum(p, axis, keepdims=True))
+    loss = ops.power(1.0 - p, gamma) * alpha * labels * ops.log(p)
+    return ops.negative(ops.sum(loss, axis))
+
+
+@op
 def sparse_categorical_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -250,7 +304,9 @@ FUNCTIONS: dict[Function, tuple[str, ...]] = {
     kl_divergence: ("kld", "KLD", "kullback_leibler_divergence"),
     poisson: (),
     binary_crossentropy: ("bce", "BCE"),
+    binary_focal_crossentropy: (),
     categorical_crossentropy: (),
+    categorical_focal_crossentropy: (),
     sparse_categorical_crossentropy: (),
 }
 """The functions, with Keras' other names for them."""

@@ -15,7 +15,9 @@ from isoconv.training.loss_functions import (
     FUNCTIONS,
     Function,
     binary_crossentropy,
+    binary_focal_crossentropy,
     categorical_crossentropy,
+    categorical_focal_crossentropy,
     categorical_hinge,
     cosine_similarity,
     hinge,
@@ -40,7 +42,9 @@ from isoconv.training.reduction import (
 
 __all__ = [
     "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
     "CategoricalHinge",
     "CosineSimilarity",
     "Hinge",
@@ -57,7 +61,9 @@ __all__ = [
     "SparseCategoricalCrossentropy",
     "SquaredHinge",
     "binary_crossentropy",
+    "binary_focal_crossentropy",
     "categorical_crossentropy",
+    "categorical_focal_crossentropy",
     "categorical_hinge",
     "cosine_similarity",
     "deserialize",
@@ -280,11 +286,15 @@ class _Crossentropy(LossFunctionWrapper):
         name: str | None = None,
         dtype: str | None = None,
     ) -> None:
-        if not 0 <= label_smoothing <= 1:
-            where = f"{type(self).__name__}: label_smoothing"
-            raise ArgumentError(explain(where, label_smoothing, "a number from 0 to 1"))
+        _check_smoothing(self, label_smoothing)
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
         super().__init__(type(self).function, reduction, name, dtype, **options)
+
+
+def _check_smoothing(loss: Loss, label_smoothing: float) -> None:
+    if not 0 <= label_smoothing <= 1:
+        where = f"{type(loss).__name__}: label_smoothing"
+        raise ArgumentError(explain(where, label_smoothing, "a number from 0 to 1"))
 
 
 class BinaryCrossentropy(_Crossentropy):
@@ -297,6 +307,48 @@ class CategoricalCrossentropy(_Crossentropy):
     """`categorical_crossentropy`, reduced."""
 
     function = staticmethod(categorical_crossentropy)
+
+
+class BinaryFocalCrossentropy(LossFunctionWrapper):
+    """`binary_focal_crossentropy`, reduced."""
+
+    def __init__(
+        self,
+        apply_class_balancing: bool = False,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: str | None = None,
+    ) -> None:
+        _check_smoothing(self, label_smoothing)
+        balancing = {"apply_class_balancing": apply_class_balancing, "alpha": alpha, "gamma": gamma}
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        options |= balancing
+        super().__init__(binary_focal_crossentropy, reduction, name, dtype, **options)
+
+
+class CategoricalFocalCrossentropy(LossFunctionWrapper):
+    """`categorical_focal_crossentropy`, reduced."""
+
+    def __init__(
+        self,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: str | None = None,
+    ) -> None:
+        _check_smoothing(self, label_smoothing)
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        options |= {"alpha": alpha, "gamma": gamma}
+        super().__init__(categorical_focal_crossentropy, reduction, name, dtype, **options)
 
 
 class SparseCategoricalCrossentropy(LossFunctionWrapper):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,9 +87,11 @@ class Objective:
         """Lets the metrics see a batch."""
         for part, label, prediction, weight in self._rows(y, y_pred, sample_weight):
             for metric in part.metrics:
-                metric.update_state(label, prediction)
+                with _naming(metric):
+                    metric.update_state(label, prediction)
             for metric in part.weighted_metrics:
-                metric.update_state(label, prediction, sample_weight=weight)
+                with _naming(metric):
+                    metric.update_state(label, prediction, sample_weight=weight)
 
     def results(self) -> dict[str, Any]:
         """The results of all metrics, by their names in logs."""
@@ -171,6 +174,18 @@ class Objective:
             )
             for i in range(len(names))
         ]
+
+
+@contextmanager
+def _naming(metric: Metric) -> Iterator[None]:
+    """Errors raised inside name the metric, if they do not yet."""
+    try:
+        yield
+    except ArgumentError as error:
+        where = f"metric '{metric.name}'"
+        if where in str(error):
+            raise
+        raise type(error)(f"{where}: {error}") from error
 
 
 def _classes_of(loss: Loss | None, prediction: Any) -> tuple[int, int | None] | None:

@@ -1,4 +1,4 @@
-"""Metrics by Keras' names: running totals that the compiled step adds to.
+"""The metric: running totals that the compiled step adds to, and means of functions.
 
 A metric's state is variables; `update_state` and `result` are written in isoconv.ops. Inside a
 training step they become part of it; called on arrays they run at once.
@@ -6,7 +6,7 @@ training step they become part of it; called on arrays they run at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, ClassVar, Self
 
@@ -14,13 +14,12 @@ import numpy as np
 
 from isoconv import naming, ops, registry, settings
 from isoconv.errors import ShapeError, explain
-from isoconv.ops.convert import as_array, as_float, as_tensor
-from isoconv.ops.dispatch import op
+from isoconv.ops.convert import as_array, as_tensor
 from isoconv.ops.program import Compiled, first_axis
 from isoconv.ops.recorder import recording
 from isoconv.ops.tensor import Tensor
 from isoconv.ops.variable import Variable
-from isoconv.training import initializers, losses
+from isoconv.training import initializers
 from isoconv.training.reduction import joint_mask, merge_mask, safe_divide, same_rank
 
 Function = Callable[..., Any]
@@ -42,7 +41,7 @@ class Metric:
         for name in ("update_state", "result"):
             if name in cls.__dict__:
                 setattr(cls, name, _at_once(cls.__dict__[name]))
-        if cls.__module__ == __name__:
+        if cls.__module__.startswith("isoconv.training.metrics"):
             registry.builtin("metrics")(cls)
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
@@ -201,235 +200,10 @@ class MeanMetricWrapper(Averaging):
         return cls(**{key: registry.deserialize(value, "metrics") for key, value in config.items()})
 
 
-# -- accuracies -------------------------------------------------------------------------------
-
-
-@op
-def accuracy(y_true: Any, y_pred: Any) -> Tensor:
-    """1 where a prediction is the label, else 0."""
-    predicted = as_tensor(y_pred)
-    labels, predicted = same_rank(as_tensor(y_true, predicted.dtype), predicted)
-    return ops.cast(ops.equal(labels, predicted), settings.floatx())
-
-
-@op
-def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
-    """1 where a prediction is on the label's side of the threshold, else 0."""
-    labels, predicted = same_rank(y_true, y_pred)
-    sides = ops.cast(predicted > threshold, labels.dtype)
-    return ops.cast(ops.equal(labels, sides), settings.floatx())
-
-
-@op
-def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
-    """1 where the largest prediction is at the largest label, else 0.
-
-    Both are shaped (batch, ..., classes).
-    """
-    right = ops.equal(ops.argmax(as_tensor(y_true), -1), ops.argmax(as_tensor(y_pred), -1))
-    return ops.cast(right, settings.floatx())
-
-
-@op
-def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
-    """1 where the largest prediction is at the class that is the label, else 0.
-
-    y_true: (batch, ...) or (batch, ..., 1), integers. y_pred: (batch, ..., classes).
-    """
-    labels, predicted = as_tensor(y_true), as_tensor(y_pred)
-    if labels.ndim == predicted.ndim and labels.shape[-1] == 1:
-        labels = ops.squeeze(labels, -1)
-    best = ops.argmax(predicted, -1)
-    return ops.cast(ops.equal(ops.cast(labels, best.dtype), best), settings.floatx())
-
-
-class _Plain(MeanMetricWrapper):
+class Plain(MeanMetricWrapper):
     """The mean of a function that has no options."""
 
     function: ClassVar[Function]
 
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(type(self).function, name, dtype)
-
-
-class Accuracy(_Plain):
-    """How often predictions equal labels."""
-
-    function = staticmethod(accuracy)
-
-
-class CategoricalAccuracy(_Plain):
-    """How often the largest prediction is at the one-hot label."""
-
-    function = staticmethod(categorical_accuracy)
-
-
-class SparseCategoricalAccuracy(_Plain):
-    """How often the largest prediction is at the class that is the label."""
-
-    function = staticmethod(sparse_categorical_accuracy)
-
-
-class BinaryAccuracy(MeanMetricWrapper):
-    """How often predictions are on the label's side of a threshold."""
-
-    def __init__(
-        self, name: str = "binary_accuracy", dtype: Any = None, threshold: float = 0.5
-    ) -> None:
-        super().__init__(binary_accuracy, name, dtype, threshold=threshold)
-
-
-# -- losses as metrics ------------------------------------------------------------------------
-
-
-class MeanSquaredError(_Plain):
-    """The mean squared error."""
-
-    function = staticmethod(losses.mean_squared_error)
-
-
-class MeanAbsoluteError(_Plain):
-    """The mean absolute error."""
-
-    function = staticmethod(losses.mean_absolute_error)
-
-
-class MeanAbsolutePercentageError(_Plain):
-    """The mean absolute error in percent of the label."""
-
-    function = staticmethod(losses.mean_absolute_percentage_error)
-
-
-class MeanSquaredLogarithmicError(_Plain):
-    """The mean squared difference of logarithms."""
-
-    function = staticmethod(losses.mean_squared_logarithmic_error)
-
-
-class RootMeanSquaredError(Averaging):
-    """The square root of the mean squared error."""
-
-    def __init__(self, name: str = "root_mean_squared_error", dtype: Any = None) -> None:
-        super().__init__(name, dtype)
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        predicted = as_float(y_pred)
-        labels, predicted = same_rank(as_tensor(y_true, predicted.dtype), predicted)
-        self.add(ops.square(labels - predicted), sample_weight)
-
-    def result(self) -> Any:
-        return ops.sqrt(super().result())
-
-
-class KLDivergence(_Plain):
-    """The mean Kullback-Leibler divergence."""
-
-    function = staticmethod(losses.kl_divergence)
-
-
-class Poisson(_Plain):
-    """The mean Poisson loss."""
-
-    function = staticmethod(losses.poisson)
-
-
-class LogCoshError(_Plain):
-    """The mean of log(cosh(error))."""
-
-    function = staticmethod(losses.log_cosh)
-
-
-class Hinge(_Plain):
-    """The mean hinge loss."""
-
-    function = staticmethod(losses.hinge)
-
-
-class BinaryCrossentropy(MeanMetricWrapper):
-    """The mean binary crossentropy."""
-
-    def __init__(
-        self,
-        name: str = "binary_crossentropy",
-        dtype: Any = None,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-    ) -> None:
-        options = {"from_logits": from_logits, "label_smoothing": label_smoothing}
-        super().__init__(losses.binary_crossentropy, name, dtype, **options)
-
-
-class CategoricalCrossentropy(MeanMetricWrapper):
-    """The mean categorical crossentropy."""
-
-    def __init__(
-        self,
-        name: str = "categorical_crossentropy",
-        dtype: Any = None,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-    ) -> None:
-        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
-        super().__init__(losses.categorical_crossentropy, name, dtype, **options)
-
-
-class SparseCategoricalCrossentropy(MeanMetricWrapper):
-    """The mean sparse categorical crossentropy. ignore_class: a label that is left out."""
-
-    def __init__(
-        self,
-        name: str = "sparse_categorical_crossentropy",
-        dtype: Any = None,
-        from_logits: bool = False,
-        ignore_class: int | None = None,
-        axis: int = -1,
-    ) -> None:
-        options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
-        super().__init__(losses.sparse_categorical_crossentropy, name, dtype, **options)
-
-
-class CosineSimilarity(Averaging):
-    """The mean cosine of the angle between labels and predictions."""
-
-    def __init__(self, name: str = "cosine_similarity", dtype: Any = None, axis: int = -1) -> None:
-        super().__init__(name, dtype)
-        self.axis = axis
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        # The loss is minus this.
-        values = ops.negative(losses.cosine_similarity(y_true, y_pred, axis=self.axis))
-        self.add(values, sample_weight)
-
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"axis": self.axis}
-
-
-# -- by name ----------------------------------------------------------------------------------
-
-for _class, _aliases in {
-    MeanSquaredError: ("mse", "MSE"),
-    MeanAbsoluteError: ("mae", "MAE"),
-    MeanAbsolutePercentageError: ("mape", "MAPE"),
-    MeanSquaredLogarithmicError: ("msle", "MSLE"),
-    RootMeanSquaredError: ("rmse", "RMSE"),
-    KLDivergence: ("kld", "KLD"),
-    LogCoshError: ("logcosh", "log_cosh"),
-    BinaryCrossentropy: ("bce", "BCE"),
-}.items():
-    registry.builtin("metrics", *_aliases)(_class)
-
-
-def get(identifier: Any) -> Any:
-    """A metric from its name, config, class or itself; None stays None."""
-    return registry.get("metrics", identifier)
-
-
-def serialize(metric: Any) -> Any:
-    """The metric as data."""
-    return registry.serialize(metric)
-
-
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The metric that `serialize` made this data of."""
-    return registry.deserialize(config, "metrics", custom_objects)
