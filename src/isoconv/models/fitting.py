@@ -8,22 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from isoconv import dtypes, settings
 from isoconv.errors import ArgumentError, explain
 from isoconv.models import progress
+from isoconv.models.diagnosis import first_not_finite
+from isoconv.models.feeding import whole_number
+from isoconv.models.resuming import Resuming, Run
 from isoconv.models.steps import Step, arrays_of
-from isoconv.models.training import Training
 from isoconv.training import batches
-from isoconv.training.batches import ArrayBatches, Batches, Data, IterableBatches
+from isoconv.training.batches import Batches, Data
 from isoconv.training.callbacks import Callback, CallbackList, History
 
 Logs = dict[str, Any]
 
 
-class Fitting(Training):
+class Fitting(Resuming):
     """`fit`, `evaluate`, `train_on_batch` and `test_on_batch`, for a model."""
 
     history: History | None = None
+    _batch: Data = (None, None, None)
 
     def fit(
         self,
@@ -32,7 +34,7 @@ class Fitting(Training):
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: Any = "auto",
-        callbacks: Sequence[Callback] | None = None,
+        callbacks: Any = None,
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool = True,
@@ -54,7 +56,7 @@ class Fitting(Training):
             epochs: the number of the last epoch; initial_epoch: how many are done already.
             verbose: "auto" shows a progress bar in a terminal and nothing elsewhere, 1 a bar in a
                 terminal and a line an epoch elsewhere, 2 a line an epoch, 0 nothing.
-            callbacks: told of what happens.
+            callbacks: told of what happens; one, or a list.
             validation_split: this part of the arrays, their end, is not trained on but evaluated
                 after an epoch. validation_data: (x, y) or (x, y, sample_weight) or an iterable to
                 evaluate instead. validation_freq: after how many epochs, or after which ones.
@@ -64,8 +66,8 @@ class Fitting(Training):
             steps_per_epoch, validation_steps: batches an epoch, and an evaluation.
         """
         self.require_compiled("fit")
-        _whole_number(epochs, self.where("fit: epochs"))
-        size = _whole_number(32 if batch_size is None else batch_size, self.where("batch_size"))
+        whole_number(epochs, self.where("fit: epochs"))
+        size = whole_number(32 if batch_size is None else batch_size, self.where("batch_size"))
         _check_frequency(validation_freq, self.where("fit: validation_freq"))
         data = self._source(x, y, sample_weight, "fit")
         evaluated = None
@@ -84,10 +86,21 @@ class Fitting(Training):
             own = validation_batch_size or size
             validation = self._batches(evaluated, own, False, validation_steps)
         self.history = History()
-        params = {"verbose": verbose, "epochs": epochs, "steps": source.steps}
+        params = {
+            "verbose": verbose,
+            "epochs": epochs,
+            "steps": source.steps,
+            "do_validation": validation is not None,
+        }
         with progress.shown(verbose) as display:
-            tell = CallbackList([*display, *(callbacks or []), self.history], self, params)
-            self._epochs(source, validation, validation_freq, range(initial_epoch, epochs), tell)
+            single = callbacks is not None and not isinstance(callbacks, list | tuple)
+            told: list[Any] = [callbacks] if single else list(callbacks or [])
+            tell = CallbackList([*display, *told, self.history], self, params)
+            self._run = Run(source, tell, initial_epoch)
+            try:
+                self._epochs(self._run, validation, validation_freq, epochs)
+            finally:
+                self._run, self._batch = None, (None, None, None)
         return self.history
 
     def evaluate(
@@ -106,7 +119,7 @@ class Fitting(Training):
         The arguments are those of `fit`; verbose is taken for Keras' sake.
         """
         self.require_compiled("evaluate")
-        size = _whole_number(32 if batch_size is None else batch_size, self.where("batch_size"))
+        size = whole_number(32 if batch_size is None else batch_size, self.where("batch_size"))
         data = self._source(x, y, sample_weight, "evaluate")
         source = self._batches(data, size, False, steps)
         params = {"verbose": verbose, "steps": source.steps}
@@ -136,22 +149,20 @@ class Fitting(Training):
 
     # -- epochs --------------------------------------------------------------------------------
 
-    def _epochs(
-        self,
-        source: Batches,
-        validation: Batches | None,
-        frequency: Any,
-        epochs: range,
-        tell: CallbackList,
-    ) -> None:
+    def _epochs(self, run: Run, validation: Batches | None, frequency: Any, epochs: int) -> None:
         self.stop_training = False
+        source, tell = run.source, run.tell
+        self._keeps_finite = any(each.keeps_finite for each in tell.callbacks)
         tell.tell("train_begin")
         step, _ = self.training_steps()
         logs: Logs = {}
-        for epoch in epochs:
+        for epoch in range(run.epoch, epochs):
+            if self.stop_training:
+                break
             tell.tell("epoch_begin", epoch)
-            steps, found = self._pass(step, source, tell, "train_batch")
-            if not self._goes_on(steps, source, again=epoch > epochs.start):
+            done = run.batch if epoch == run.epoch else 0
+            steps, found = self._pass(step, source, tell, "train_batch", done)
+            if not self._goes_on(steps, source, again=epoch > run.epoch):
                 self.stop_training = True
             if steps:
                 logs = found
@@ -162,8 +173,7 @@ class Fitting(Training):
                         self._warn_of_validation(epoch)
                     logs |= {f"val_{name}": value for name, value in values.items()}
                 tell.tell("epoch_end", epoch, logs)
-            if self.stop_training:
-                break
+        self.optimizer.finalize_variable_values(self.trainable_variables)
         tell.tell("train_end", logs)
 
     def _evaluate(self, source: Batches, tell: CallbackList) -> Logs:
@@ -182,22 +192,34 @@ class Fitting(Training):
         )
 
     def _pass(
-        self, step: Step, source: Batches, tell: CallbackList, event: str
+        self, step: Step, source: Batches, tell: CallbackList, event: str, done: int = 0
     ) -> tuple[int, Logs]:
-        self.reset_metrics()
+        """Runs a step for each batch after the first `done`; how many are done then, and logs."""
+        if not done:
+            self.reset_metrics()
         begins, ends = tell.wants(f"{event}_begin"), tell.wants(f"{event}_end")
-        count = 0
+        training = event == "train_batch"
+        count = done
         logs: Mapping[str, Any] = {}
-        for data in source.epoch():
+        for data in source.epoch(done):
             if begins:
                 tell.tell(f"{event}_begin", count)
             logs = self._step(step, data, source.unchecked(data))
             if ends:
+                self._batch = data
                 tell.tell(f"{event}_end", count, _numbers(logs))
             count += 1
-            if self.stop_training and event == "train_batch":
+            if training and self.stop_training:
                 break
         return count, _numbers(logs)
+
+    def where_not_finite(self) -> str:
+        """Words for where NaN or infinity first appears in the last batch of `fit`.
+
+        For callbacks at the end of a batch; the model must hold the weights from before the step,
+        as it does where a callback `keeps_finite`.
+        """
+        return first_not_finite(self, self._batch)
 
     def _step(self, step: Step, data: Data, unchecked: Data | None) -> Mapping[str, Any]:
         """Runs a step; before anything changes, labels not checked yet are."""
@@ -205,6 +227,8 @@ class Fitting(Training):
         program = step.program(data, arrays)
         if unchecked is not None:
             self.require_compiled("fit").check(unchecked[1])
+        if self._late:
+            self.resume_metrics()
         found: Mapping[str, Any] = program(arrays)
         return found
 
@@ -240,64 +264,6 @@ class Fitting(Training):
         self.reset_metrics()
         return _as_asked(_numbers(self._step(step, data, data)), return_dict)
 
-    # -- data ----------------------------------------------------------------------------------
-
-    def _prepared(self, x: Any, y: Any, sample_weight: Any) -> Data:
-        """Arrays as the model takes them, of as many samples each."""
-        args, _ = self.prepare((x,), {})
-        dtype = self._label_dtype()
-        labels = batches.to_arrays(y, "y", dtype)
-        data = args[0], labels, batches.to_arrays(sample_weight, "sample_weight", dtype)
-        batches.count_samples(data)
-        return data
-
-    def _label_dtype(self) -> str:
-        """The dtype that labels and weights of floats are turned into."""
-        outputs = [] if self.network is None else self.network.flat_outputs
-        floats = [each.dtype for each in outputs if dtypes.is_float(each.dtype)]
-        return floats[0] if floats else settings.floatx()
-
-    def _source(self, x: Any, y: Any, sample_weight: Any, task: str) -> Any:
-        """Prepared arrays, or the iterable that was given."""
-        if not batches.is_iterable_source(x):
-            data = self._prepared(x, y, sample_weight)
-            if not batches.count_samples(data):
-                raise ArgumentError(explain(self.where(f"{task}: x"), "no samples", "at least one"))
-            return data
-        for name, value in {"y": y, "sample_weight": sample_weight}.items():
-            if value is not None:
-                remedy = "An iterable gives (x, y) or (x, y, sample_weight) itself."
-                raise ArgumentError(explain(self.where(f"{task}: {name}"), "one", "None", remedy))
-        return x
-
-    def _batches(
-        self,
-        data: Any,
-        size: int,
-        shuffle: bool,
-        steps: int | None,
-        class_weight: Mapping[int, float] | None = None,
-    ) -> Batches:
-        if steps is not None:
-            _whole_number(steps, self.where("fit: steps"))
-
-        def weighted(found: Data) -> Data:
-            if not class_weight:
-                return found
-            return batches.with_class_weight(found, class_weight, self._label_dtype())
-
-        if isinstance(data, tuple):
-            return ArrayBatches(weighted(data), size, shuffle, steps)
-        return IterableBatches(
-            data, lambda *batch: weighted(self._prepared(*batch)), shuffle, steps
-        )
-
-    def _validation_source(self, given: Any) -> Any:
-        """What `validation_data` means: prepared arrays, or an iterable."""
-        if isinstance(given, tuple | list):
-            return self._source(*batches.unpack(given), "fit: validation_data")
-        return self._source(given, None, None, "fit: validation_data")
-
 
 def _numbers(logs: Mapping[str, Any]) -> Logs:
     """Logs as floats, and arrays where a metric gives several numbers."""
@@ -320,11 +286,4 @@ def _is_due(frequency: Any, epoch: int) -> bool:
 
 def _check_frequency(frequency: Any, where: str) -> None:
     if not isinstance(frequency, list | tuple | set | range):
-        _whole_number(frequency, where)
-
-
-def _whole_number(value: Any, where: str) -> int:
-    """An integer of at least 1, or an ArgumentError."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ArgumentError(explain(where, repr(value), "an integer of at least 1"))
-    return int(value)
+        whole_number(frequency, where)

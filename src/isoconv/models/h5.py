@@ -36,7 +36,7 @@ _EXPANSION = 1000
 _LARGEST_CHUNK = 1 << 20
 
 
-def write(target: Path | BytesIO, states: Sequence[State]) -> None:
+def write(target: BytesIO, states: Sequence[State]) -> None:
     """Makes a file of the states."""
     with h5py.File(target, "w") as file:
         for state in states:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isoconv.atomic import replacing
 from isoconv.errors import ArgumentError, explain
 from isoconv.models import formats
-from isoconv.models.atomic import replacing
 
 if TYPE_CHECKING:
     from isoconv.models.model import Model

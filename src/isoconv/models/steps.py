@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from isoconv import ops
 from isoconv.ops import tree
 from isoconv.ops.epoch import epoch
 from isoconv.ops.program import Compiled, Program, runtime_specs, static_kind, trace
-from isoconv.ops.recorder import Array
+from isoconv.ops.recorder import Array, current
+from isoconv.ops.tensor import Tensor
 from isoconv.training.batches import Data
 
 if TYPE_CHECKING:
@@ -26,19 +29,20 @@ class Step:
 
     def __init__(self, model: Training, function: Callable[[Any], dict[str, Any]]) -> None:
         self._model = model
-        self._compiled = Compiled(function)
+        self._compiled = Compiled(partial(_guarded, model, function))
         self._recent: dict[Hashable, Program] = {}
 
     def program(self, data: Data, arrays: Sequence[Array]) -> Program:
         """The program for batches of this kind. arrays: those in `data`, all as long."""
         kinds = tuple([(array.dtype, array.shape[1:]) for array in arrays])
-        key = (epoch(), static_kind(data), kinds)
+        way = self._model.way_of_training
+        key = (epoch(), static_kind(data), kinds, way)
         found = self._recent.get(key)
         if found is None:
             self._build(data, arrays)
             specs = runtime_specs(arrays, self._axes(data))
             with self._model.learning_shapes():
-                found = self._compiled.program(arrays, (data,), {}, key=epoch(), specs=specs)
+                found = self._compiled.program(arrays, (data,), {}, key=(epoch(), way), specs=specs)
             if len(self._recent) >= _MOST_RECENT:
                 self._recent.clear()
             self._recent[epoch(), *key[1:]] = found
@@ -75,6 +79,20 @@ class Step:
             return sorted({0, *(axis for axis in open_ if axis < array.ndim)})
 
         return axes
+
+
+def _guarded(model: Training, function: Callable[[Any], dict[str, Any]], data: Any) -> Any:
+    """The step; where the model keeps finite, one whose loss is not changes only metrics."""
+    logs = function(data)
+    if model.way_of_training.keeps_finite and "loss" in logs:
+        fine = ops.isfinite(logs["loss"])
+        measures = {id(each) for metric in model.metrics for each in metric.variables}
+        recorder = current()
+        for variable, node in recorder.updates():
+            if id(variable) not in measures:
+                before = Tensor(recorder.variable(variable))
+                variable.assign(ops.where(fine, Tensor(node), before))
+    return logs
 
 
 def arrays_of(data: Data) -> list[Array]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from isoconv import registry
 from isoconv.autodiff import gradients
@@ -31,6 +31,17 @@ else:
     _Base = object
 
 
+class Way(NamedTuple):
+    """How steps are made besides what they compute.
+
+    keeps_finite: whether one whose loss is NaN or infinite leaves all variables as they were.
+    memory: "low" where values are computed again rather than kept, else "default".
+    """
+
+    keeps_finite: bool = False
+    memory: str = "default"
+
+
 class Training(_Base):
     """`compile`, the steps, and single batches, for a model."""
 
@@ -44,6 +55,8 @@ class Training(_Base):
     _objective: Objective | None = None
     _loss_tracker: Mean | None = None
     _steps: tuple[Step, Step] | None = None
+    _keeps_finite: bool = False
+    _memory: str = "default"
 
     if TYPE_CHECKING:
 
@@ -122,6 +135,11 @@ class Training(_Base):
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {"_steps": None}
+
+    @property
+    def way_of_training(self) -> Way:
+        """How steps are made besides what they compute."""
+        return Way(self._keeps_finite, self._memory)
 
     # -- the step ------------------------------------------------------------------------------
 

@@ -11,7 +11,10 @@ from isoconv.models.model import Model
 
 def save_weights(model: Model, path: Path) -> None:
     """Writes the weights of a built model, and its optimizer's state if it has one."""
-    write(path, model)
+    # HDF5 crashes where a disk is full; in memory it does not.
+    made = BytesIO()
+    write(made, model)
+    path.write_bytes(made.getbuffer())
 
 
 def load_weights(model: Model, path: Path, skip_mismatch: bool, by_name: bool) -> None:
@@ -27,7 +30,7 @@ def load_weights(model: Model, path: Path, skip_mismatch: bool, by_name: bool) -
         read(path, model, str(path), skip_mismatch, by_name)
 
 
-def write(target: Path | BytesIO, model: Model) -> None:
+def write(target: BytesIO, model: Model) -> None:
     """Makes an HDF5 file of all that the model has learnt."""
     optimizer = states.of_optimizer(model)
     h5.write(target, [*states.of_layers(model), *([optimizer] if optimizer else [])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random as python_random
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,18 @@ _generator = np.random.default_rng()
 def generator() -> np.random.Generator:
     """The generator of initial values and shuffles; `set_random_seed` starts it anew."""
     return _generator
+
+
+def generator_state() -> dict[str, Any]:
+    """Where that generator stands, as JSON data."""
+    return dict(_generator.bit_generator.state)
+
+
+def set_generator_state(state: Mapping[str, Any]) -> None:
+    """Puts the generator where it stood."""
+    global _generator
+    _generator = np.random.default_rng(0)
+    _generator.bit_generator.state = dict(state)
 
 
 def set_random_seed(seed: int) -> None:

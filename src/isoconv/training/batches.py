@@ -25,11 +25,17 @@ class Batches(Protocol):
 
     steps: int | None
 
-    def epoch(self) -> Iterator[Data]:
-        """The batches of one more epoch."""
+    def epoch(self, done: int = 0) -> Iterator[Data]:
+        """The batches of one more epoch; of one that is resumed, those after the first `done`."""
 
     def unchecked(self, batch: Data) -> Data | None:
         """The data whose labels must be checked before this batch is used, if any."""
+
+    def position(self) -> dict[str, Any]:
+        """Where it stands, as JSON data."""
+
+    def go_on(self, position: Mapping[str, Any]) -> None:
+        """Goes on from where it stood, as far as the data can be wound back."""
 
 
 class ArrayBatches:
@@ -47,41 +53,51 @@ class ArrayBatches:
         self.samples = count_samples(data)
         self._whole = -(-self.samples // batch_size)
         self.steps: int | None = self._whole if steps is None else steps
-        self._going_on: Iterator[Data] | None = None
+        self._rest: Iterator[Data] | None = None
+        self._position: dict[str, Any] = {"random": None, "taken": 0}
         self._first = True
 
-    def epoch(self) -> Iterator[Data]:
+    def epoch(self, done: int = 0) -> Iterator[Data]:
+        for _ in range((self.steps or 0) - done):
+            batch = None if self._rest is None else next(self._rest, None)
+            if batch is None:
+                self._rest = self._pass()
+                batch = next(self._rest)
+            self._position["taken"] += 1
+            yield batch
         if self.steps == self._whole:
-            return self._pass()
-        return self._some(self.steps or 0)
+            self._rest = None
 
     def unchecked(self, batch: Data) -> Data | None:
         first, self._first = self._first, False
         return self.data if first else None
 
-    def _some(self, steps: int) -> Iterator[Data]:
-        for _ in range(steps):
-            batch = None if self._going_on is None else next(self._going_on, None)
-            if batch is None:
-                self._going_on = self._pass()
-                batch = next(self._going_on)
-            yield batch
+    def position(self) -> dict[str, Any]:
+        return dict(self._position)
 
-    def _pass(self) -> Iterator[Data]:
+    def go_on(self, position: Mapping[str, Any]) -> None:
+        if position["random"] is not None:
+            seeds.set_generator_state(position["random"])
+            self._rest = self._pass(position["taken"])
+
+    def _pass(self, taken: int = 0) -> Iterator[Data]:
+        """All samples once, in a new order, less those of the batches taken."""
+        self._position = {"random": seeds.generator_state(), "taken": taken}
         order = seeds.generator().permutation(self.samples) if self._shuffle else None
-        for start in range(0, self.samples, self._size):
+        return self._cut(order, taken)
+
+    def _cut(self, order: Array | None, taken: int) -> Iterator[Data]:
+        for start in range(taken * self._size, self.samples, self._size):
             stop = start + self._size
-            if order is None:
-                yield select(self.data, slice(start, stop))
-            else:
-                yield select(self.data, order[start:stop])
+            yield select(self.data, slice(start, stop) if order is None else order[start:stop])
 
 
 class IterableBatches:
     """Batches that an iterable gives: x, (x, y) or (x, y, sample_weight).
 
     An iterator is gone through once, `steps` batches an epoch; anything else is started anew for
-    each epoch. Batches are prepared, and checked, one by one.
+    each epoch. What is indexed is shuffled, and told when epochs begin and end where it has
+    `on_epoch_begin` or `on_epoch_end`. Batches are prepared, and checked, one by one.
     """
 
     def __init__(self, source: Any, prepare: Prepare, shuffle: bool, steps: int | None) -> None:
@@ -90,27 +106,49 @@ class IterableBatches:
         self._shuffle = shuffle
         self._indexed = hasattr(source, "__getitem__") and hasattr(source, "__len__")
         self._iterator: Iterator[Any] | None = source if isinstance(source, Iterator) else None
-        self._keeps = self._iterator is not None or steps is not None
+        self._once = self._iterator is not None
+        self._keeps = self._once or steps is not None
+        self._position: dict[str, Any] = {"random": None, "taken": 0}
         self.steps: int | None = steps
         if steps is None and hasattr(source, "__len__"):
             self.steps = len(source)
 
-    def epoch(self) -> Iterator[Data]:
-        if self._iterator is None or not self._keeps:
+    def epoch(self, done: int = 0) -> Iterator[Data]:
+        self._tell("on_epoch_begin")
+        if self._iterator is None or not (self._keeps or done):
             self._iterator = self._start()
-        count = 0
+        count = done
         while self.steps is None or count < self.steps:
             try:
                 item = next(self._iterator)
             except StopIteration:
-                return
+                break
             count += 1
+            self._position["taken"] += 1
             yield self._prepare(*unpack(item))
+        self._tell("on_epoch_end")
 
     def unchecked(self, batch: Data) -> Data | None:
         return batch
 
+    def position(self) -> dict[str, Any]:
+        return dict(self._position)
+
+    def go_on(self, position: Mapping[str, Any]) -> None:
+        if self._once or position["random"] is None:
+            return
+        seeds.set_generator_state(position["random"])
+        self._iterator = self._start()
+        for _ in range(position["taken"]):
+            next(self._iterator, None)
+        self._position["taken"] = position["taken"]
+
+    def _tell(self, event: str) -> None:
+        if self._indexed and hasattr(self._source, event):
+            getattr(self._source, event)()
+
     def _start(self) -> Iterator[Any]:
+        self._position = {"random": seeds.generator_state(), "taken": 0}
         if not self._indexed:
             return iter(self._source)
         count = len(self._source)

@@ -1,9 +1,11 @@
-"""What is told of training as it goes on: the base of callbacks, and the history of epochs."""
+"""What is told of training as it goes on: the base of callbacks, and those that only listen."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from isoconv.errors import ArgumentError, explain
 
 Logs = Mapping[str, Any]
 
@@ -13,7 +15,16 @@ class Callback:
 
     logs: numbers by name; of batches, the means over the epoch so far.
     `self.model` is the model, `self.params` a dict with verbose, epochs and steps.
+
+    kept: the names of attributes (numbers, lists, arrays) that go into backups, so that training
+    which is resumed goes on as if never stopped. runs_last: whether it is told after the others.
+    keeps_finite: whether a step whose loss is NaN or infinite shall leave all variables as they
+    were.
     """
+
+    kept: ClassVar[Sequence[str]] = ()
+    runs_last: ClassVar[bool] = False
+    keeps_finite: ClassVar[bool] = False
 
     model: Any = None
     params: Mapping[str, Any] = {}
@@ -48,6 +59,8 @@ class Callback:
 class History(Callback):
     """Remembers the numbers of every epoch: `history["loss"]` is a list; `epoch` their numbers."""
 
+    kept = ("history", "epoch")
+
     def __init__(self) -> None:
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
@@ -61,13 +74,30 @@ class History(Callback):
             self.history.setdefault(name, []).append(value)
 
 
+class LambdaCallback(Callback):
+    """Calls functions of yours: `LambdaCallback(on_epoch_end=lambda epoch, logs: ...)`.
+
+    The names are those of the methods of `Callback`.
+    """
+
+    def __init__(self, **functions: Callable[..., Any] | None) -> None:
+        for name, function in functions.items():
+            if not name.startswith("on_") or not hasattr(Callback, name):
+                known = ", ".join(each for each in vars(Callback) if each.startswith("on_"))
+                raise ArgumentError(explain("LambdaCallback", name, f"names among {known}"))
+            if function is not None:
+                setattr(self, name, function)
+
+
 class CallbackList:
     """Callbacks told together. A method that no callback has written costs nothing."""
 
-    def __init__(
-        self, callbacks: Sequence[Callback], model: Any, params: Mapping[str, Any]
-    ) -> None:
-        self.callbacks = list(callbacks)
+    def __init__(self, callbacks: Sequence[Any], model: Any, params: Mapping[str, Any]) -> None:
+        for callback in callbacks:
+            if not isinstance(callback, Callback):
+                remedy = "Write a subclass of isoconv.callbacks.Callback, or use LambdaCallback."
+                raise ArgumentError(explain("callbacks", repr(callback), "callbacks", remedy))
+        self.callbacks = sorted(callbacks, key=lambda callback: callback.runs_last)
         for callback in self.callbacks:
             callback.set_model(model)
             callback.set_params(params)
@@ -81,6 +111,24 @@ class CallbackList:
     def wants(self, event: str) -> bool:
         """Whether any callback has written `on_<event>`."""
         return any(self.written(callback, event) for callback in self.callbacks)
+
+    def states(self) -> list[dict[str, Any]]:
+        """What each callback keeps, by name."""
+        return [
+            {"class": type(each).__name__} | {name: getattr(each, name) for name in each.kept}
+            for each in self.callbacks
+        ]
+
+    def restore(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Gives the callbacks what they kept; those that were not there then start anew."""
+        left = list(states)
+        for callback in self.callbacks:
+            name = type(callback).__name__
+            found = next((state for state in left if state["class"] == name), None)
+            if found is not None:
+                left.remove(found)
+                for each in callback.kept:
+                    setattr(callback, each, found[each])
 
     @staticmethod
     def written(callback: Callback, event: str) -> bool:
