@@ -133,6 +133,14 @@ def _node(reader: _Reader, nodes: dict[str, Node]) -> tuple[str, Node]:
     return label, node
 
 
+def parse_size(text: str) -> Dim:
+    """The size, a number or an expression, that `str` of one shows; ArgumentError for others."""
+    reader = _Reader(text)
+    size = reader.size()
+    reader.finish()
+    return size
+
+
 class _Reader:
     """The tokens of one line, read from the left. text, kind: the next token."""
 

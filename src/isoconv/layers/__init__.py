@@ -12,6 +12,7 @@ from isoconv.layers.adaptive import (
 from isoconv.layers.base import Layer
 from isoconv.layers.convolution import Conv1D, Conv2D, Conv3D
 from isoconv.layers.dense import Dense
+from isoconv.layers.drawing import Parameter, WithSizes
 from isoconv.layers.dropout import Dropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D
 from isoconv.layers.edges import (
     Cropping1D,
@@ -190,6 +191,7 @@ __all__ = [
     "Padding1D",
     "Padding2D",
     "Padding3D",
+    "Parameter",
     "Permute",
     "ReLU",
     "RepeatVector",
@@ -209,6 +211,7 @@ __all__ = [
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",
+    "WithSizes",
     "ZeroPadding1D",
     "ZeroPadding2D",
     "ZeroPadding3D",

@@ -1,0 +1,407 @@
+"""Reading ONNX operations that move elements: reshape, slice, pad, gather, resize."""
+
+from __future__ import annotations
+
+import math
+from itertools import accumulate
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from isoconv.interop.onnx.site import Array, Drawn, Site, is_known, reads
+from isoconv.ir.sizes import Dim, Size
+from isoconv.layers import (
+    Concatenate,
+    Embedding,
+    Flatten,
+    Padding1D,
+    Padding2D,
+    Padding3D,
+    Permute,
+    Reshape,
+    UpSampling1D,
+    UpSampling2D,
+    UpSampling3D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+    ZeroPadding3D,
+)
+
+# Ends this far away mean "all there is".
+_FAR = 2**31 - 1
+
+
+@reads("Reshape")
+def reshape(site: Site) -> Any:
+    x, wanted = site.drawn(0), site.sizes(1, "the shape") or []
+    if not site.flag("allowzero"):
+        wanted = [x.dims[i] if dim == 0 else dim for i, dim in enumerate(wanted)]
+    return reshaped(site, x, wanted)
+
+
+def reshaped(site: Site, x: Drawn, wanted: list[Dim]) -> Any:
+    """x in another shape, of which one size may be -1: as a layer where the batch stays."""
+    unknown = [i for i, dim in enumerate(wanted) if isinstance(dim, Size)]
+    keeps = bool(wanted) and x.ndim > 0 and wanted[0] == x.dims[0]
+    rest = wanted[1:]
+    sizes = [i for i, dim in enumerate(rest) if isinstance(dim, Size)]
+    if -1 not in rest and len(sizes) == 1 and keeps:
+        rest = [-1 if i in sizes else dim for i, dim in enumerate(rest)]
+        sizes = []
+    if keeps and rest and not sizes and x.ndim > 1 and 0 not in rest:
+        return site.layer(Reshape, x, target_shape=rest)
+    if len(unknown) == 1 and -1 not in wanted:
+        wanted = [-1 if i in unknown else dim for i, dim in enumerate(wanted)]
+    return site.call("reshape", x, newshape=wanted)
+
+
+@reads("Flatten")
+def flatten(site: Site) -> Any:
+    x = site.drawn(0)
+    given = site.get("axis", 1)
+    axis = x.ndim if given == x.ndim else site.axis(given, x.ndim)
+    if axis == 1 and x.ndim > 1:
+        return site.layer(Flatten, x, data_format="channels_last")
+    return reshaped(site, x, [prod(x.dims[:axis]), prod(x.dims[axis:])])
+
+
+@reads("Squeeze")
+def squeeze(site: Site) -> Any:
+    x = site.drawn(0)
+    wanted = site.listed("axes", 1)
+    axes = None if wanted is None else {site.axis(axis, x.ndim) for axis in wanted}
+    if axes is not None and any(isinstance(x.dims[axis], int) and x.dims[axis] != 1 for axis in axes):
+        raise site.fail(f"axes {sorted(axes)} of {x.dims}", "axes of size 1")
+    kept = [d for i, d in enumerate(x.dims) if (d != 1 if axes is None else i not in axes)]
+    return reshaped(site, x, kept)
+
+
+@reads("Unsqueeze")
+def unsqueeze(site: Site) -> Any:
+    x = site.drawn(0)
+    wanted = site.listed("axes", 1) or []
+    axes = [site.axis(axis, x.ndim + len(wanted)) for axis in wanted]
+    return site.call("expand_dims", x, axis=axes)
+
+
+@reads("Transpose")
+def transpose(site: Site) -> Any:
+    x = site.drawn(0)
+    perm = [int(axis) for axis in site.get("perm", list(reversed(range(x.ndim))))]
+    if perm == list(range(x.ndim)):
+        return x
+    if perm[:1] == [0] and sorted(perm) == list(range(x.ndim)):
+        return site.layer(Permute, x, dims=perm[1:])
+    return site.call("transpose", x, axes=perm)
+
+
+@reads("Expand")
+def expand(site: Site) -> Any:
+    x, wanted = site.drawn(0), site.sizes(1, "the shape") or []
+    rank = max(x.ndim, len(wanted))
+    own: list[Dim] = [*(1,) * (rank - x.ndim), *x.dims]
+    other: list[Dim] = [*(1,) * (rank - len(wanted)), *wanted]
+    target = [a if b in (1, -1) else b for a, b in zip(own, other, strict=True)]
+    return site.call("broadcast_to", x, shape=target)
+
+
+@reads("Tile")
+def tile(site: Site) -> Any:
+    return site.call("tile", site.drawn(0), repeats=site.sizes(1, "repeats"))
+
+
+@reads("Concat")
+def concat(site: Site) -> Any:
+    values = [site.drawn(index) for index in range(len(site.inputs))]
+    axis = site.axis(site.get("axis", 1), values[0].ndim)
+    if len(values) == 1:
+        return values[0]
+    if all(isinstance(value, Drawn) for value in site.inputs):
+        dtype = values[0].dtype
+        if dtype == "float32":
+            return site.layer(Concatenate, *values, axis=axis)
+    return site.call("concatenate", values, axis=axis)
+
+
+# -- parts ------------------------------------------------------------------------------------
+
+
+@reads("Slice")
+def slices(site: Site) -> Any:
+    x = site.drawn(0)
+    starts, ends = _bounds(site, "starts", 1), _bounds(site, "ends", 2)
+    axes = site.listed("axes", 3)
+    axes = list(range(len(starts))) if axes is None else axes
+    steps = site.integers(4, "steps") or [1] * len(starts)
+    keys = [slice(None)] * x.ndim
+    for given, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        axis = site.axis(given, x.ndim)
+        if step == 0:
+            raise site.fail("a step of 0", "another")
+        keys[axis] = _key(start, end, step, x.dims[axis])
+    if all(key == slice(None) for key in keys):
+        return x
+    return site.call("getitem", x, key=keys)
+
+
+def _bounds(site: Site, name: str, index: int) -> list[Dim]:
+    given = site.get(name)
+    found = site.sizes(index, name) if given is None else given
+    if found is None:
+        raise site.fail(f"no {name}", "a number for each axis")
+    return list(found)
+
+
+def _key(start: Dim, end: Dim, step: int, length: Dim) -> slice:
+    """A slice as Python has it: None for what is beyond the ends."""
+    if step > 0:
+        first = None if isinstance(start, int) and start == 0 else start
+        last = None if isinstance(end, int) and end >= _FAR else end
+        if isinstance(last, Size) and last == length:
+            last = None
+        return slice(first, last, None if step == 1 else step)
+    first = start
+    if isinstance(start, int) and (start >= _FAR or start == -1):
+        first = None
+    elif isinstance(start, int) and isinstance(length, int) and start >= length:
+        first = None
+    beyond = -length if isinstance(length, int) else -_FAR
+    last = None if isinstance(end, int) and end < beyond else end
+    return slice(first, last, step)
+
+
+@reads("Split")
+def split(site: Site) -> Any:
+    x = site.drawn(0)
+    axis = site.axis(site.get("axis", 0), x.ndim)
+    length, parts = x.dims[axis], len(site.outputs)
+    sizes = site.listed("split", 1)
+    if not isinstance(length, int):
+        raise site.fail(f"axis {axis} of {x.dims}", "an axis of known size")
+    if sizes is None:
+        each = math.ceil(length / parts)
+        sizes = [min(each, length - i * each) for i in range(parts)]
+    if sum(sizes) != length or len(sizes) != parts or min(sizes) < 0:
+        raise site.fail(f"parts of {sizes}", f"{parts} parts that make up {length}")
+    if parts == 1:
+        return [x]
+    cuts = list(accumulate(sizes))[:-1]
+    return site.call("split", x, cuts, axis=axis)
+
+
+@reads("Gather")
+def gather(site: Site) -> Any:
+    table, indices = site.required(0), site.required(1)
+    axis = site.axis(site.get("axis", 0), table.ndim)
+    if isinstance(indices, np.ndarray):
+        if isinstance(table, Drawn) and indices.ndim == 0 and is_known(indices):
+            key = [slice(None)] * axis + [int(indices.item())]
+            return site.call("getitem", table, key=key)
+        return site.call("take", site.drawn(0), site.drawn(1), axis=axis)
+    if isinstance(table, np.ndarray) and table.ndim == 2 and axis == 0 and table.dtype.kind == "f":
+        rows, columns = table.shape
+        weights = {"embeddings": (table, site.names[0], None)}
+        dtype = table.dtype.name
+        return site.layer(
+            Embedding, indices, weights=weights, input_dim=rows, output_dim=columns, dtype=dtype
+        )
+    return site.call("take", site.drawn(0), indices, axis=axis)
+
+
+@reads("DepthToSpace", "SpaceToDepth")
+def depth_and_space(site: Site) -> Any:
+    x = site.drawn(0)
+    batch, channels, height, width = x.dims
+    size = int(site.get("blocksize"))
+    first = site.get("mode", "DCR") == "DCR"
+    if site.op == "SpaceToDepth":
+        apart = [batch, channels, height // size, size, width // size, size]
+        order = [0, 3, 5, 1, 2, 4] if first else [0, 1, 3, 5, 2, 4]
+        final = [batch, channels * size**2, height // size, width // size]
+    else:
+        less = channels // size**2
+        apart = [batch, size, size, less] if first else [batch, less, size, size]
+        apart += [height, width]
+        order = [0, 3, 4, 1, 5, 2] if first else [0, 1, 4, 2, 5, 3]
+        final = [batch, less, height * size, width * size]
+    turned = site.call("transpose", reshaped(site, x, apart), axes=order)
+    return reshaped(site, turned, final)
+
+
+# -- padding ----------------------------------------------------------------------------------
+
+_ZERO_PADDING = {1: ZeroPadding1D, 2: ZeroPadding2D, 3: ZeroPadding3D}
+
+
+@reads("Pad")
+def pad(site: Site) -> Any:
+    x = site.drawn(0)
+    amounts = site.get("pads", site.get("paddings"))
+    amounts = site.sizes(1, "the padding") if amounts is None else amounts
+    axes = site.integers(3, "axes")
+    axes = list(range(x.ndim)) if axes is None else [site.axis(axis, x.ndim) for axis in axes]
+    pairs: list[list[Dim]] = [[0, 0] for _ in range(x.ndim)]
+    if amounts is None or len(amounts) != 2 * len(axes):
+        raise site.fail(f"padding {amounts}", f"two numbers for each of {len(axes)} axes")
+    for place, axis in enumerate(axes):
+        pairs[axis] = [amounts[place], amounts[place + len(axes)]]
+    mode = site.get("mode", "constant")
+    if mode != "constant":
+        return _copied(site, x, pairs, mode)
+    value = site.number(2, "the value") if site.operand(2) is not None else site.get("value", 0.0)
+    if not any(side != 0 for pair in pairs for side in pair):
+        return x
+    return padded(site, x, pairs, value)
+
+
+def padded(site: Site, x: Drawn, pairs: list[list[Dim]], value: Any = 0.0, suffix: str = "") -> Any:
+    """x with a value around it: as a layer where zeros are added to spatial axes alone."""
+    sides = [side for pair in pairs for side in pair]
+    if not any(side != 0 for side in sides):
+        return x
+    whole = all(isinstance(side, int) and side >= 0 for side in sides)
+    layer = _ZERO_PADDING.get(x.ndim - 2)
+    if value == 0 and whole and layer and pairs[:2] == [[0, 0], [0, 0]] and x.dtype == "float32":
+        amounts: Any = pairs[2] if x.ndim == 3 else pairs[2:]
+        return site.layer(layer, x, suffix=suffix, padding=amounts, data_format="channels_first")
+    value = value if x.dtype.startswith("float") else int(value)
+    return site.call("pad", x, pad_width=pairs, constant_values=value)
+
+
+_COPIES = {"reflect": "reflect", "edge": "replicate", "wrap": "circular"}
+_COPYING = {1: Padding1D, 2: Padding2D, 3: Padding3D}
+
+
+def _copied(site: Site, x: Drawn, pairs: list[list[Dim]], mode: str) -> Any:
+    """x with copies of its own elements around it."""
+    if mode not in _COPIES:
+        raise site.fail(f"mode {mode!r}", f"'constant' or one of {', '.join(_COPIES)}")
+    if any(isinstance(side, Size) for pair in pairs for side in pair):
+        raise site.fail(f"padding {pairs}", "known numbers")
+    if any(side < 0 for pair in pairs for side in pair):
+        crops = [[min(low, 0), min(high, 0)] for low, high in pairs]  # type: ignore[type-var]
+        x = site.call("pad", x, pad_width=crops)
+        pairs = [[max(low, 0), max(high, 0)] for low, high in pairs]  # type: ignore[type-var]
+    layer = _COPYING.get(x.ndim - 2)
+    if layer and pairs[:2] == [[0, 0], [0, 0]] and x.dtype == "float32":
+        amounts: Any = pairs[2] if x.ndim == 3 else pairs[2:]
+        options = {"padding": amounts, "mode": _COPIES[mode], "data_format": "channels_first"}
+        return site.layer(layer, x, **options)
+    return site.call("pad", x, pad_width=pairs, mode=mode)
+
+
+# -- resizing ---------------------------------------------------------------------------------
+
+_UPSAMPLING = {1: UpSampling1D, 2: UpSampling2D, 3: UpSampling3D}
+
+
+@reads("Resize", "Upsample")
+def resize(site: Site) -> Any:
+    x = site.drawn(0)
+    mode = site.get("mode", "nearest")
+    if mode != "nearest":
+        raise site.fail(f"mode {mode!r}", "'nearest'")
+    axes = [site.axis(a, x.ndim) for a in site.get("axes", list(range(x.ndim)))]
+    scales, sizes = _wanted(site, x, axes)
+    if any(key in site.attributes for key in ("exclude_outside", "extrapolation_value")):
+        raise site.fail("exclude_outside or extrapolation_value", "plain nearest")
+    whole = {
+        axis: int(scale)
+        for axis, scale in scales.items()
+        if scale == int(scale) and scale >= 1 and _repeats(site)
+    }
+    spatial = [axis for axis in scales if scales[axis] != 1]
+    layer = _UPSAMPLING.get(x.ndim - 2)
+    if layer and set(spatial) <= set(whole) and min(spatial, default=2) >= 2 and spatial:
+        times = [whole.get(axis, 1) for axis in range(2, x.ndim)]
+        return site.layer(layer, x, size=times, data_format="channels_first")
+    for axis in spatial:
+        if axis in whole:
+            x = site.call("repeat", x, whole[axis], axis=axis)
+        else:
+            rows = _nearest(site, x.dims[axis], sizes[axis], scales[axis])
+            x = site.call("take", x, site.as_drawn(rows), axis=axis)
+    return x if spatial else site.call("add", x, 0)
+
+
+def _wanted(site: Site, x: Drawn, axes: list[int]) -> tuple[dict[int, float], dict[int, Dim]]:
+    """The scale and the new size of each axis that is named."""
+    place = 1 if site.op == "Upsample" or site.opset < 11 else 2
+    scales: Array | list[float] | None = site.get("scales")
+    if scales is None:
+        scales = site.array(place, "scales")
+    lengths = [x.dims[axis] for axis in axes]
+    if scales is not None and len(scales):
+        factors = [float(each) for each in scales]
+        sizes = [
+            d * int(f) if f == int(f) else _known(site, d) * f
+            for d, f in zip(lengths, factors, strict=True)
+        ]
+        wanted = [d if isinstance(d, Size) else math.floor(d) for d in sizes]
+        return dict(zip(axes, factors, strict=True)), dict(zip(axes, wanted, strict=True))
+    given = site.sizes(3, "sizes") or []
+    policy = site.get("keep_aspect_ratio_policy", "stretch")
+    factors = [_factor(site, size, d) for size, d in zip(given, lengths, strict=True)]
+    if policy != "stretch":
+        one = min(factors) if policy == "not_larger" else max(factors)
+        factors = [one] * len(factors)
+        given = [math.floor(_known(site, d) * one + 0.5) for d in lengths]
+    return dict(zip(axes, factors, strict=True)), dict(zip(axes, given, strict=True))
+
+
+def _factor(site: Site, size: Dim, length: Dim) -> float:
+    if isinstance(size, int) and isinstance(length, int):
+        return size / length
+    quotient = size // length
+    if isinstance(quotient, Size) or quotient * length != size:
+        raise site.fail(f"{length} resized to {size}", "known sizes, or a whole multiple")
+    return float(quotient)
+
+
+def _known(site: Site, size: Dim) -> int:
+    if isinstance(size, Size):
+        raise site.fail(f"{size}, known at run time only", "a known size, or a whole scale")
+    return size
+
+
+def _repeats(site: Site) -> bool:
+    """Whether a whole scale repeats each position, whatever the sizes."""
+    if site.op == "Upsample" or site.opset < 11:
+        return True
+    where = site.get("coordinate_transformation_mode", "half_pixel")
+    how = site.get("nearest_mode", "round_prefer_floor")
+    return (where, how) == ("asymmetric", "floor") or (
+        where == "half_pixel" and how.startswith("round")
+    )
+
+
+def _nearest(site: Site, length: Dim, size: Dim, scale: float) -> Array:
+    """The position that each new one is nearest to, by the formulas of ONNX."""
+    old, new = _known(site, length), _known(site, size)
+    if not 0 < new <= 1 << 24:
+        raise site.fail(f"a new size of {new}", "at least 1, and not absurdly much")
+    where, how = "asymmetric", "floor"
+    if site.op == "Resize" and site.opset >= 11:
+        where = site.get("coordinate_transformation_mode", "half_pixel")
+        how = site.get("nearest_mode", "round_prefer_floor")
+    at = np.arange(new, dtype="float64")
+    places = {
+        "half_pixel": (at + 0.5) / scale - 0.5,
+        "half_pixel_symmetric": old / 2 * (1 - new / (scale * old)) + (at + 0.5) / scale - 0.5,
+        "pytorch_half_pixel": (at + 0.5) / scale - 0.5 if new > 1 else 0 * at,
+        "align_corners": at * (old - 1) / (new - 1) if new > 1 else 0 * at,
+        "asymmetric": at / scale,
+    }
+    rounded = {
+        "round_prefer_floor": lambda p: np.ceil(p - 0.5),
+        "round_prefer_ceil": lambda p: np.floor(p + 0.5),
+        "floor": np.floor,
+        "ceil": np.ceil,
+    }
+    if where not in places or how not in rounded:
+        known = f"one of {', '.join(places)} with one of {', '.join(rounded)}"
+        raise site.fail(f"{where} with {how}", known)
+    return np.clip(rounded[how](places[where]), 0, old - 1).astype("int64")
+
+
