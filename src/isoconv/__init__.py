@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from isoconv import backend, layers, models, ops, settings, training, utils
     from isoconv.autodiff import value_and_grad, vjp
+    from isoconv.interop.onnx import from_onnx
     from isoconv.layers.base import Layer
     from isoconv.layers.input import Input
     from isoconv.models.jit import jit
@@ -65,6 +66,7 @@ _NAMES = {
     "Sequential": "isoconv.models.sequential",
     "Variable": "isoconv.ops.variable",
     "floatx": "isoconv.settings",
+    "from_onnx": "isoconv.interop.onnx",
     "image_data_format": "isoconv.settings",
     "jit": "isoconv.models.jit",
     "load_model": "isoconv.models.saving",
@@ -86,6 +88,7 @@ __all__ = [
     "callbacks",
     "constraints",
     "floatx",
+    "from_onnx",
     "image_data_format",
     "initializers",
     "jit",

@@ -146,4 +146,3 @@ def _parsed(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     """An option as JSON data."""
     return tree.transform(lambda x: x.item() if isinstance(x, np.generic) else x, value)
-

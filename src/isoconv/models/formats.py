@@ -42,3 +42,4 @@ def function(task: str, path: str | os.PathLike[str]) -> Any:
 register(".keras", "isoconv.models.keras_format")
 register(".h5", "isoconv.models.legacy_format")
 register(".weights.h5", "isoconv.models.weights_format")
+register(".onnx", "isoconv.interop.onnx")

@@ -213,7 +213,7 @@ def rounded_up(
     lengths: Sequence[Dim],
     taps: Sequence[int],
     strides: Sequence[int],
-    pairs: Sequence[tuple[int, int]],
+    pairs: Sequence[Sequence[Dim]],
     dilation_rate: Sequence[int],
 ) -> tuple[tuple[Dim, Dim], ...]:
     """Padding with which the windows reach the last position also where they do not end there.

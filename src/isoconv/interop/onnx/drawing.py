@@ -191,5 +191,3 @@ def _sizes_in(value: Any) -> list[Any]:
     for leaf in tree.leaves(value):
         found += [leaf.start, leaf.stop, leaf.step] if isinstance(leaf, slice) else [leaf]
     return found
-
-

@@ -6,7 +6,6 @@ import math
 from functools import reduce
 from typing import Any
 
-
 from isoconv import dtypes
 from isoconv.interop.onnx.site import Drawn, Handler, Site, as_numbers, reads
 from isoconv.layers import ELU, Activation, Identity, LeakyReLU, PReLU, ReLU, Softmax
@@ -332,5 +331,3 @@ def arg(site: Site) -> Any:
     axis = site.axis(site.get("axis", 0), x.ndim)
     found = site.call(name, x, axis=axis, keepdims=site.flag("keepdims", 1))
     return site.call("cast", found, dtype="int64")
-
-

@@ -143,8 +143,8 @@ def _external(tensor: Any, folder: Path | None, where: str) -> Array:
         remedy = "Give the path of the file instead."
         raise FileError(explain(where, f"data in {location!r}", "a model with its data", remedy))
     inside = folder.resolve()
-    path = (inside / location).resolve()
-    if not location or "\0" in location or not path.is_relative_to(inside) or not path.is_file():
+    path = (inside / location.replace("\0", "/")).resolve()
+    if not path.is_relative_to(inside) or not path.is_file():
         raise FileError(explain(where, f"data in {location!r}", "a file in the model's folder"))
     width, count = _item_size(tensor.data_type), prod(tensor.dims)
     try:

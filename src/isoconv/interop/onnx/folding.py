@@ -125,6 +125,24 @@ def _range(site: Site, start: Array, limit: Array, step: Array) -> Any:
     return (first + by * np.arange(count)).astype(np.result_type(start, limit, step))
 
 
+@reads("ConstantOfShape")
+def constant_of_shape(site: Site) -> Any:
+    """One number everywhere, in a shape that is known at run time only."""
+    value = np.zeros(1, "float32")
+    if "value" in site.attributes:
+        value = np.asarray(onnx("numpy_helper").to_array(site.attributes["value"].t))
+    number, dtype = value.reshape(-1)[0].item(), value.dtype.name
+    sizes = site.sizes(0, "the shape")
+    options = {"shape": sizes, "fill_value": number, "dtype": dtype}
+    return site.call("full", options=options, tensors=0)
+
+
+@reads("Range", "ReduceProd")
+def known_only(site: Site) -> Any:
+    """What is read where its operands are known beforehand, and not elsewhere."""
+    raise site.fail("operands computed from the model's inputs", "known numbers")
+
+
 # -- arithmetic -------------------------------------------------------------------------------
 
 
@@ -243,7 +261,7 @@ def _where(site: Site, condition: Array, x: Array, y: Array) -> Any:
 
 @_folds("ReduceProd", "ReduceSum", "ReduceMax", "ReduceMin")
 def _reduced(site: Site, x: Array, axes: Array | None = None) -> Any:
-    functions = {"ReduceProd": np.prod, "ReduceSum": np.sum}
+    functions: dict[str, Any] = {"ReduceProd": np.prod, "ReduceSum": np.sum}
     named = functions | {"ReduceMax": np.max, "ReduceMin": np.min}
     if x.dtype == object and site.op not in functions:
         return None

@@ -71,7 +71,9 @@ def squeeze(site: Site) -> Any:
     x = site.drawn(0)
     wanted = site.listed("axes", 1)
     axes = None if wanted is None else {site.axis(axis, x.ndim) for axis in wanted}
-    if axes is not None and any(isinstance(x.dims[axis], int) and x.dims[axis] != 1 for axis in axes):
+    if axes is not None and any(
+        isinstance(x.dims[axis], int) and x.dims[axis] != 1 for axis in axes
+    ):
         raise site.fail(f"axes {sorted(axes)} of {x.dims}", "axes of size 1")
     kept = [d for i, d in enumerate(x.dims) if (d != 1 if axes is None else i not in axes)]
     return reshaped(site, x, kept)
@@ -162,9 +164,10 @@ def _key(start: Dim, end: Dim, step: int, length: Dim) -> slice:
             last = None
         return slice(first, last, None if step == 1 else step)
     first = start
-    if isinstance(start, int) and (start >= _FAR or start == -1):
-        first = None
-    elif isinstance(start, int) and isinstance(length, int) and start >= length:
+    if isinstance(start, int) and start != -1:
+        most = length if isinstance(length, int) else _FAR
+        first = None if start >= most else start
+    elif isinstance(start, int):
         first = None
     beyond = -length if isinstance(length, int) else -_FAR
     last = None if isinstance(end, int) and end < beyond else end
@@ -277,18 +280,18 @@ def _copied(site: Site, x: Drawn, pairs: list[list[Dim]], mode: str) -> Any:
     """x with copies of its own elements around it."""
     if mode not in _COPIES:
         raise site.fail(f"mode {mode!r}", f"'constant' or one of {', '.join(_COPIES)}")
-    if any(isinstance(side, Size) for pair in pairs for side in pair):
+    whole = [[side for side in pair if isinstance(side, int)] for pair in pairs]
+    if whole != pairs:
         raise site.fail(f"padding {pairs}", "known numbers")
-    if any(side < 0 for pair in pairs for side in pair):
-        crops = [[min(low, 0), min(high, 0)] for low, high in pairs]  # type: ignore[type-var]
-        x = site.call("pad", x, pad_width=crops)
-        pairs = [[max(low, 0), max(high, 0)] for low, high in pairs]  # type: ignore[type-var]
+    if min(min(pair) for pair in whole) < 0:
+        x = site.call("pad", x, pad_width=[[min(low, 0), min(high, 0)] for low, high in whole])
+        whole = [[max(low, 0), max(high, 0)] for low, high in whole]
     layer = _COPYING.get(x.ndim - 2)
-    if layer and pairs[:2] == [[0, 0], [0, 0]] and x.dtype == "float32":
-        amounts: Any = pairs[2] if x.ndim == 3 else pairs[2:]
+    if layer and whole[:2] == [[0, 0], [0, 0]] and x.dtype == "float32":
+        amounts: Any = whole[2] if x.ndim == 3 else whole[2:]
         options = {"padding": amounts, "mode": _COPIES[mode], "data_format": "channels_first"}
         return site.layer(layer, x, **options)
-    return site.call("pad", x, pad_width=pairs, mode=mode)
+    return site.call("pad", x, pad_width=whole, mode=mode)
 
 
 # -- resizing ---------------------------------------------------------------------------------
@@ -393,7 +396,7 @@ def _nearest(site: Site, length: Dim, size: Dim, scale: float) -> Array:
         "align_corners": at * (old - 1) / (new - 1) if new > 1 else 0 * at,
         "asymmetric": at / scale,
     }
-    rounded = {
+    rounded: dict[str, Any] = {
         "round_prefer_floor": lambda p: np.ceil(p - 0.5),
         "round_prefer_ceil": lambda p: np.floor(p + 0.5),
         "floor": np.floor,
@@ -402,6 +405,4 @@ def _nearest(site: Site, length: Dim, size: Dim, scale: float) -> Array:
     if where not in places or how not in rounded:
         known = f"one of {', '.join(places)} with one of {', '.join(rounded)}"
         raise site.fail(f"{where} with {how}", known)
-    return np.clip(rounded[how](places[where]), 0, old - 1).astype("int64")
-
-
+    return np.asarray(np.clip(rounded[how](places[where]), 0, old - 1), "int64")

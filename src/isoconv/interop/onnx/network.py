@@ -56,9 +56,7 @@ def dense(site: Site, bias: Value | None, name: str) -> Drawn | None:
     weights = {"kernel": (kernel, site.names[1], None)}
     if bias is not None:
         weights["bias"] = (bias, name, None)
-    found: Drawn = site.layer(
-        Dense, x, weights=weights, units=units, use_bias=bias is not None
-    )
+    found: Drawn = site.layer(Dense, x, weights=weights, units=units, use_bias=bias is not None)
     return found
 
 

@@ -128,7 +128,8 @@ class _Reader:
         try:
             return self.sketch.input(entry.name, shape, dtype_of(kind.elem_type, where))
         except ArgumentError as error:
-            raise FileError(f"{where}: {error}") from error
+            text = str(error)
+            raise FileError(text if text.startswith(where) else f"{where}: {text}") from error
 
     def _output(self, entry: Any) -> Any:
         where = f"{self.label}: output {entry.name!r}"
@@ -157,9 +158,7 @@ class _Reader:
         if missing:
             raise FileError(explain(label, f"{missing[0]!r}, which nothing gives", "known names"))
         given = [self.values[each] if each else None for each in operands]
-        return Site(
-            op, self.opset, label, name, given, operands, outputs, attributes, self.sketch
-        )
+        return Site(op, self.opset, label, name, given, operands, outputs, attributes, self.sketch)
 
     def _node(self, number: int, node: Any) -> None:
         if all(each in self.values for each in node.output if each):
@@ -231,5 +230,3 @@ _WEIGHTS = frozenset({"weight", "bias", "kernel", "gamma", "beta", "running_mean
 def _alone(values: Iterable[Any]) -> Any:
     found = list(values)
     return found[0] if len(found) == 1 else found
-
-

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-LARGEST = 1 << 48
+LARGEST = 1 << 40
 """More elements than this has no tensor that fits into memory; products of sizes may overflow."""
 
 
@@ -105,7 +105,8 @@ class Site:
         if value.dtype == object and not is_known(value):
             sizes = self.call("stack", options={"x": list(value.reshape(-1))}, tensors=0)
             shaped = self.call("reshape", sizes, newshape=list(value.shape))
-            return self.call("cast", shaped, dtype="int64")
+            found: Drawn = self.call("cast", shaped, dtype="int64")
+            return found
         return self.sketch.parameter(as_numbers(value), name, self)
 
     def scalar_or_drawn(self, index: int) -> Any:

@@ -17,7 +17,7 @@ from isoconv.ops.windows import rounded_up
 
 Pairs = list[list[Dim]]
 
-_FIRST = {"data_format": "channels_first"}
+_FIRST: dict[str, Any] = {"data_format": "channels_first"}
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,6 @@ class Window:
     def spans(self) -> list[int]:
         each = zip(self.taps, self.dilations, strict=True)
         return [geometry.span(tap, dilation) for tap, dilation in each]
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether no padding is needed besides Keras' modes."""
-        return bool(self.padding == "same" or not _any(self.padding))
 
 
 def _any(pairs: Pairs) -> bool:
@@ -61,7 +56,7 @@ def _window(site: Site, x: Drawn, taps: Sequence[int]) -> Window:
 def _padding(
     site: Site, x: Drawn, taps: list[int], strides: list[int], dilations: list[int]
 ) -> Any:
-    """"same" where that is meant, whatever the sizes; else pairs."""
+    """ "same" where that is meant, whatever the sizes; else pairs."""
     rank, mode = len(taps), site.get("auto_pad", "NOTSET")
     pads = site.get("pads", [0] * (2 * rank))
     if len(pads) != 2 * rank or (mode == "NOTSET" and min(pads) < 0):
@@ -95,15 +90,15 @@ def conv(site: Site) -> Any:
     window = _window(site, x, [d for d in shape[2:] if isinstance(d, int)])
     turned = (*range(2, rank + 2), 1, 0)
     causal = rank == 1 and window.padding == [[window.spans[0] - 1, 0]]
-    is_layer = isinstance(w, np.ndarray) and not isinstance(bias, Drawn) and rank in _CONV
-    if not is_layer or x.dtype[0] != "f":
+    is_layer = not isinstance(bias, Drawn) and rank in _CONV and x.dtype[0] == "f"
+    if not is_layer or not isinstance(w, np.ndarray):
         return _conv_by_function(site, x, window, turned)
     padding = "causal" if causal and _any(window.padding) else "valid"
     if window.padding == "same":
         padding = "same"
     elif padding == "valid":
         x = padded(site, x, _all(window.padding), suffix=".pad")
-    weights = {"kernel": (as_numbers(w).transpose(turned), site.names[1], turned)}
+    weights: dict[str, Any] = {"kernel": (as_numbers(w).transpose(turned), site.names[1], turned)}
     if isinstance(bias, np.ndarray):
         weights["bias"] = (bias, site.names[2], None)
     return site.layer(
@@ -240,7 +235,7 @@ def _cropped(site: Site, x: Drawn, crops: Pairs, extra: list[int]) -> Any:
 
 # -- pooling ----------------------------------------------------------------------------------
 
-_POOLING = {
+_POOLING: dict[str, dict[int, Any]] = {
     "MaxPool": {1: layers.MaxPooling1D, 2: layers.MaxPooling2D, 3: layers.MaxPooling3D},
     "AveragePool": {
         1: layers.AveragePooling1D,
@@ -249,7 +244,7 @@ _POOLING = {
     },
     "LpPool": {1: layers.LpPooling1D, 2: layers.LpPooling2D, 3: layers.LpPooling3D},
 }
-_GLOBAL = {
+_GLOBAL: dict[str, dict[int, Any]] = {
     "GlobalMaxPool": {
         1: layers.GlobalMaxPooling1D,
         2: layers.GlobalMaxPooling2D,
@@ -267,14 +262,13 @@ _GLOBAL = {
 def pool(site: Site) -> Any:
     x = site.drawn(0)
     window, rank = _window(site, x, []), x.ndim - 2
-    counts = site.op == "LpPool" or site.flag("count_include_pad")
-    counts = counts and site.op != "MaxPool" and not window.is_plain
+    counts = site.op == "AveragePool" and site.flag("count_include_pad")
+    counts = counts and (window.padding == "same" or _any(window.padding))
     ceil = site.flag("ceil_mode")
     options: dict[str, Any] = {"pool_size": window.taps, "strides": window.strides, **_FIRST}
     options["dilation_rate"] = window.dilations
     if site.op == "LpPool":
         options["p"] = float(site.get("p", 2))
-        counts = False
     fits = window.padding == "same" or all(
         isinstance(side, int) and side < tap
         for pair, tap in zip(window.padding, window.taps, strict=True)
@@ -326,5 +320,3 @@ def global_lp_pool(site: Site) -> Any:
     powers = site.call("power", site.call("absolute", x), p)
     total = site.call("sum", powers, axis=list(range(2, x.ndim)), keepdims=True)
     return site.call("power", total, 1 / p)
-
-
