@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from isoconv.codegen.emit import Builder, Value
@@ -31,6 +32,45 @@ def bounds(
     return Bounds(first, last, low, b.maximum(b.minimum(high, last), low))
 
 
+@contextmanager
+def segments(b: Builder, rows: Bounds) -> Iterator[tuple[Value, Value]]:
+    """Runs over the rows: those that meet all their taps at once, each of the others alone."""
+    if rows.low is rows.first and rows.high is rows.last:
+        yield rows.first, rows.last
+        return
+    inside = b.sub(rows.high, rows.low)
+    whole = b.convert("zext", b.compare("sgt", inside, b.i64(0)), "i64")
+    before = b.sub(rows.low, rows.first)
+    count = b.add(b.sub(b.sub(rows.last, rows.first), inside), whole)
+    with b.loop(0, count) as loop:
+        after = b.compare("sgt", loop.index, before)
+        here = b.compare("eq", loop.index, before)
+        skipped = b.sub(inside, whole)
+        start = b.add(b.add(rows.first, loop.index), b.select(after, skipped, b.i64(0)))
+        length = b.add(b.select(here, skipped, b.i64(0)), 1)
+        yield start, b.add(start, length)
+
+
+def tiles(p: Pull, count: Value, deep: int, block: Callable[[Value, int], None]) -> None:
+    """`block(first, deep)` for each `deep` of rows 0..count-1, which are as many or none; the last
+    ones are moved back to end where the rows end, and those repeated come out the same.
+    """
+    b = p.b
+    with b.loop(0, count, step=deep) as loop, p.scope():
+        block(b.minimum(loop.index, b.sub(count, deep)), deep)
+
+
+def blocks(p: Pull, count: Value, deep: int, block: Callable[[Value, int], None]) -> None:
+    """`block(first, rows)` over rows 0..count-1: in tiles of `deep`, or one by one if there are
+    fewer.
+    """
+    b = p.b
+    whole = b.select(b.compare("sge", count, b.i64(deep)), count, b.i64(0))
+    tiles(p, whole, deep, block)
+    with b.loop(whole, count) as loop, p.scope():
+        block(loop.index, 1)
+
+
 def cover(
     p: Pull,
     rows: Bounds,
@@ -46,8 +86,7 @@ def cover(
     b = p.b
     inside = b.sub(rows.high, rows.low)
     blocked = b.select(b.compare("sge", inside, b.i64(deep)), inside, b.i64(0))
-    with b.loop(0, blocked, step=deep) as loop, p.scope():
-        block(b.add(rows.low, b.minimum(loop.index, b.sub(blocked, deep))))
+    tiles(p, blocked, deep, lambda at, _: block(b.add(rows.low, at)))
     with b.loop(0, b.sub(b.sub(rows.last, rows.first), blocked)) as loop, p.scope():
         row = b.add(rows.first, loop.index)
         skip = b.compare("sge", row, rows.low)

@@ -140,7 +140,7 @@ def product(dims: Iterable[Dim]) -> Dim:
     return result
 
 
-def ceildiv(left: Dim, right: int) -> Dim:
+def ceildiv(left: Dim, right: Dim) -> Dim:
     return (left + (right - 1)) // right
 
 

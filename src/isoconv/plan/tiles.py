@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isoconv.ir.graph import Node
+from isoconv.ir.sizes import Dim, maximum, minimum
 from isoconv.plan.machine import Machine
 
-# Rows of one task: enough to use a panel of the weights often, few enough to share out.
-_TILES_A_TASK = 8
+# Tiles of one task, and the tasks to have before they grow.
+_FEWEST_TILES, _MOST_TILES, _SHARES = 8, 32, 12
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,9 @@ def rows(vectors: int, machine: Machine) -> int:
     return min((machine.registers - vectors - machine.scratch) // vectors, 14)
 
 
-def block(conv: Node, filters: int, machine: Machine) -> int:
-    """Rows that one task takes."""
-    return _TILES_A_TASK * max(panel.rows for panel in panels(filters, conv.dtype, machine))
+def block(total: Dim, deep: int) -> Dim:
+    """Rows that one task takes, of `total` in tiles of `deep`: enough to use a panel of the weights
+    often and to fill tiles, few enough to share out.
+    """
+    tiles = total // (deep * _SHARES)
+    return maximum(minimum(tiles, _MOST_TILES), _FEWEST_TILES) * deep

@@ -1,0 +1,80 @@
+"""Fast kernels give the bits of the generator that pulls element by element: tiles that go over
+lines of small images and samples, edges, phases, tails.
+"""
+
+import numpy as np
+import pytest
+from compiled import normal, run, tensor
+
+from isoconv.codegen import tile
+from isoconv.ir.geometry import Axis
+from isoconv.ir.ops import make
+from isoconv.plan import kernel, program
+
+VALID, SAME = Axis(3), Axis(3, 1, 1, 1, 1)
+DILATED, STRIDED, CAUSAL = Axis(3, 1, 2, 2, 2), Axis(3, 2, 1, 1, 0), Axis(4, 1, 1, 3, 0)
+
+# axes, channels, filters, groups, lengths
+CASES = {
+    "lines shorter than a tile": ([VALID, VALID], 12, 16, 1, (8, 6)),
+    "lines of a tile and one": ([VALID, VALID], 24, 16, 1, (5, 17)),
+    "short sums": ([VALID, VALID], 1, 32, 1, (8, 8)),
+    "short sums, lines that fill tiles": ([SAME, SAME], 2, 18, 1, (5, 29)),
+    "edges down the lines": ([SAME, SAME], 16, 64, 1, (14, 7)),
+    "no inner line": ([SAME, SAME], 16, 64, 1, (9, 1)),
+    "dilated": ([DILATED, SAME], 17, 33, 1, (13, 8)),
+    "strided": ([STRIDED, STRIDED], 16, 48, 1, (15, 14)),
+    "three axes": ([SAME, VALID, SAME], 4, 32, 1, (4, 6, 7)),
+    "samples in a tile": ([SAME], 40, 16, 1, (5,)),
+    "causal": ([CAUSAL], 16, 20, 1, (19,)),
+    "a longer line": ([SAME], 5, 32, 1, (470,)),
+    "groups": ([SAME, VALID], 34, 34, 2, (6, 9)),
+}
+FACES = {"y": "xw", "x": "wy", "w": "xy"}
+
+
+def both(case, face, monkeypatch, batch=3):
+    """What the chosen kernel gives, with bias, and what the pulling generator gives."""
+    axes, channels, filters, groups, lengths = CASES[case]
+    x = tensor("x", "n", *(f"L{i}" for i in range(len(axes))), channels)
+    w = tensor("w", *(axis.taps for axis in axes), channels // groups, filters)
+    sizes = x.shape[1:-1]
+    outputs = [axis.output(dim) for axis, dim in zip(axes, sizes, strict=True)]
+    y = make("input", name="y", shape=(x.shape[0], *outputs, filters), dtype="float32")
+    reached = [axis.output(n) for axis, n in zip(axes, lengths, strict=True)]
+    parts = {"x": x, "w": w, "y": y}
+    operands = [parts[part] for part in FACES[face]]
+    attributes = {"face": face, "axes": tuple(axes), "groups": groups, "sizes": sizes}
+    node = make("conv", *operands, **attributes)
+    bias = tensor("b", *(1,) * (node.rank - 1), node.shape[-1])
+    feeds = {
+        "x": normal(0, batch, *lengths, channels),
+        "w": normal(1, *w.shape),
+        "y": normal(2, batch, *reached, filters),
+        "b": normal(3, *bias.shape),
+    }
+    # The sizes are read off x, so every program is given it.
+    outputs = [make("relu", make("add", node, bias)), make("neg", x)]
+    fast, _ = run(outputs, feeds)
+    with monkeypatch.context() as patch:
+        patch.setattr(kernel, "choose_kind", lambda graph: "pull")
+        patch.setattr(program, "turn_weights", lambda graph: graph)
+        pulled, _ = run(outputs, feeds)
+    return fast, pulled
+
+
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("case", CASES)
+def test_fast_kernels_give_the_bits_of_the_pulling_one(case, face, monkeypatch):
+    fast, pulled = both(case, face, monkeypatch)
+    np.testing.assert_array_equal(fast, pulled)
+
+
+def test_rows_that_wrap_at_the_wrong_place_are_caught(monkeypatch):
+    down = tile._Work._down
+    monkeypatch.setattr(tile._Work, "_down", lambda work, run: work.tile.b.add(down(work, run), 1))
+    monkeypatch.setenv("ISOCONV_CACHE_MB", "0")
+    # Sizes that no other test uses, so that no kernel of them is loaded.
+    monkeypatch.setitem(CASES, "planted", ([VALID, VALID], 13, 19, 1, (8, 6)))
+    fast, pulled = both("planted", "y", monkeypatch)
+    assert not np.array_equal(fast, pulled)
