@@ -127,8 +127,9 @@ def _is_layer(fn: Any) -> bool:
 # -- at once ----------------------------------------------------------------------------------
 
 
-def _call(fn: Callable[..., Any], *args: Any) -> Any:
-    return fn(*args)
+def _call(fn: Callable[..., Any], args: Any, training: bool) -> Any:
+    with training_scope(training):
+        return fn(*args)
 
 
 def _pull(fn: Any, args: Any, flows: Any, training: bool) -> tuple[Any, ...]:
@@ -152,7 +153,7 @@ def _at_once(fn: Any, args: Any, training: bool) -> tuple[Any, Callable[..., Any
     if _is_layer(fn):
         forward: Program = fn.program(arrays, args, kwargs)
     else:
-        forward = _FORWARD.program(arrays, (fn, *args), {}, key=epoch())
+        forward = _FORWARD.program(arrays, (fn, args, training), {}, key=epoch())
     # The way back draws the random numbers of the way forth.
     states = {variable: variable.numpy() for variable in forward.trace.updated}
     y = forward(arrays)
@@ -160,7 +161,8 @@ def _at_once(fn: Any, args: Any, training: bool) -> tuple[Any, Callable[..., Any
 
     def pullback(dy: Any) -> Any:
         if recording() is not None:
-            return _in_trace(fn, args, training)[1](dy)
+            with current().holding(states):
+                return _in_trace(fn, args, training)[1](dy)
         flows = [as_array(flow).astype(end.dtype) for flow, end in paired(list_y, dy)]
         given = [*arrays, *flows]
         specs = [*runtime_specs(arrays, axes), *(Spec(end.dims, end.dtype) for end in ends)]

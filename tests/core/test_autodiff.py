@@ -64,6 +64,26 @@ def test_a_pullback_is_a_function_too():
     close(again((ddx, [np.zeros_like(w)]))[0], ddx @ w)
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [layers.Dropout(0.5, dtype="float64"), layers.GaussianNoise(1.0, dtype="float64")],
+    ids=lambda layer: layer.name,
+)
+def test_differentiating_a_pullback_draws_no_new_random_numbers(layer):
+    def squared(x):
+        return ops.square(layer(x))
+
+    x, dy, ddx = numbers(64), numbers(64, seed=1), numbers(64, seed=2)
+    y, pullback = isoconv.vjp(squared, x, training=True)
+    (dx,), again = isoconv.vjp(pullback, dy)
+    state = layer.seed_generator.state.numpy()
+    close(dx, pullback(dy)[0])
+    close(again((ddx,))[0], dx * ddx / dy)
+    assert layer.seed_generator.state.numpy() == state
+    other, _ = isoconv.vjp(squared, x, training=True)
+    assert not np.array_equal(other, y)
+
+
 def test_integers_have_no_gradient():
     table = numbers(5, 2)
     _, pullback = isoconv.vjp(lambda t, rows: ops.take(t, rows, axis=0), table, np.array([1, 1, 4]))

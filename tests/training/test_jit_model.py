@@ -8,6 +8,7 @@ import pytest
 import isoconv
 from isoconv import layers
 from isoconv.errors import ArgumentError, ShapeError
+from isoconv.ops import program
 from isoconv.runtime import jit
 
 X = np.random.default_rng(0).normal(size=(9, 12, 3)).astype("float32")
@@ -42,6 +43,17 @@ def test_new_sizes_compile_nothing():
     assert run(X[:1, :7]).shape == (1, 2)
     assert run(X[:0]).shape == (0, 2)
     assert jit.compilations() == before
+
+
+def test_compiling_a_model_traces_no_other_anew(monkeypatch):
+    traced, trace, model = [], program.trace, network()
+    monkeypatch.setattr(program, "trace", lambda *args: traced.append(args) or trace(*args))
+    before = model.predict(X)
+    count = len(traced)
+    network().compile("sgd", "mse")
+    np.testing.assert_array_equal(model.predict(X), before)
+    assert count > 0
+    assert len(traced) == count
 
 
 def test_weights_are_live():

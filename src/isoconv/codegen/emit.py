@@ -83,7 +83,6 @@ class Builder:
         self.lines: list[str] = []
         self.entry: list[str] = []
         self.declared: dict[str, str] = {}
-        self.globals: list[str] = []
         self.block = "entry"
         self._count = 0
 
@@ -260,13 +259,6 @@ class Builder:
         """The same pointer, hidden from the optimiser, so that it merges no loads through it."""
         return self.emit("ptr", f'call ptr asm "", "=r,0"({pointer})')
 
-    def table(self, numbers: Sequence[int]) -> Value:
-        """The address of a constant array of i64."""
-        name = f"@table{len(self.globals)}"
-        body = ", ".join(f"i64 {number}" for number in numbers)
-        self.globals.append(f"{name} = private constant [{len(numbers)} x i64] [{body}]")
-        return Value(name, "ptr")
-
     # -- control --------------------------------------------------------------------------
 
     def label(self, name: str) -> None:
@@ -355,8 +347,7 @@ class Builder:
         """The module text: one function with this body, and what it declares."""
         declared = "\n".join(self.declared[name] for name in sorted(self.declared))
         body = "\n".join(self.entry + self.lines)
-        head = "\n".join([*self.globals, declared])
-        return f"{head}\n\ndefine {signature} {{\nentry:\n{body}\n}}\n"
+        return f"{declared}\n\ndefine {signature} {{\nentry:\n{body}\n}}\n"
 
 
 def mangle(type_: str) -> str:

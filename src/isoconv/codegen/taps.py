@@ -71,19 +71,24 @@ def outputs(
 
 
 def first_live(b: Builder, axis: Axis, origin: Value) -> Value:
-    """The smallest tap k for which (origin - k*d) / s is whole; one past all taps for none."""
-    stride = axis.stride
+    """The smallest tap k for which (origin - k*d) / s is whole; one past all taps for none.
+
+    With g = gcd(s, d) that is origin/g times the inverse of d/g, modulo s/g, if g divides origin.
+    """
+    stride, common = axis.stride, gcd(axis.stride, axis.dilation)
     if stride == 1:
         return b.i64(0)
-    residue = b.sub(origin, b.mul(b.floordiv(origin, stride), stride))
-    numbers = [_first_tap(r, stride, axis.dilation, axis.taps) for r in range(stride)]
-    return b.load(b.at(b.table(numbers), residue, "i64"), "i64")
+    period = stride // common
+    whole = b.floordiv(origin, common)
+    tap = _modulo(
+        b, b.mul(_modulo(b, whole, period), pow(axis.dilation // common, -1, period)), period
+    )
+    met = b.compare("eq", b.mul(whole, common), origin)
+    return b.select(met, b.minimum(tap, axis.taps), b.i64(axis.taps))
 
 
-def _first_tap(residue: int, stride: int, dilation: int, taps: int) -> int:
-    """The smallest tap that meets this residue, or one past all taps where none does."""
-    fitting = (k for k in range(min(stride, taps)) if (residue - k * dilation) % stride == 0)
-    return next(fitting, taps)
+def _modulo(b: Builder, value: Value, divisor: int) -> Value:
+    return b.sub(value, b.mul(b.floordiv(value, divisor), divisor))
 
 
 def _ceildiv(b: Builder, value: Value, divisor: int) -> Value:

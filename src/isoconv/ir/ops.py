@@ -151,7 +151,7 @@ row(
     1,
     "shape dtype",
     rules.random,
-    "uniform numbers in [0, 1) from an int64 key (a scalar): Philox-2x32-10 of the key and the "
+    "uniform numbers in [0, 1) from an int64 key (a scalar): Philox-4x32-10 of the key and the "
     "element's row-major index (Salmon et al. 2011)",
 )
 

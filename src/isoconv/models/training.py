@@ -45,7 +45,13 @@ class Way(NamedTuple):
 class Training(_Base):
     """`compile`, the steps, and single batches, for a model."""
 
-    bookkeeping = Tracking.bookkeeping | {"optimizer", "loss", "stop_training", "history"}
+    bookkeeping = Tracking.bookkeeping | {
+        "optimizer",
+        "loss",
+        "compiled",
+        "stop_training",
+        "history",
+    }
 
     optimizer: Any = None
     loss: Any = None

@@ -78,6 +78,16 @@ class Recorder:
         self.variable(variable)
         self._now[variable] = node
 
+    @contextmanager
+    def holding(self, values: Mapping[Variable, Array]) -> Iterator[None]:
+        """Inside, these variables have these values; what is assigned to them is forgotten."""
+        before = {variable: self.read(variable) for variable in values}
+        self._now |= {variable: self.constant(array) for variable, array in values.items()}
+        try:
+            yield
+        finally:
+            self._now |= before
+
     def updates(self) -> list[tuple[Variable, Node]]:
         """The variables assigned, with the values they end with."""
         return [(v, node) for v, node in self._now.items() if node is not self._read[v]]
