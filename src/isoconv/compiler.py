@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from isoconv import settings
 from isoconv.ir.graph import Graph
 from isoconv.ir.verify import verify
 from isoconv.plan.program import plan
-from isoconv.rewriting import driver, rules
+from isoconv.rewriting import driver, prepare, rules
+from isoconv.rewriting.rule import Rule, Step
 from isoconv.runtime.executable import Executable
 from isoconv.runtime.host import host
 
@@ -21,10 +23,55 @@ def compile(
     in_place: output number -> number of the input whose array that output overwrites.
     threads: how many threads a call may use; `settings.threads()` if left out.
     """
-    overwritten = in_place or {}
+    graph, _ = _rewritten(graph, rules.EXACT)
+    return _emitted(graph, in_place or {}, threads)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A program whose weights were prepared.
+
+    prepare: from all inputs of the graph to the prepared weights, which `run` takes after these
+    inputs; None where there are none. steps: the rules applied, in order.
+    """
+
+    run: Executable
+    prepare: Executable | None
+    steps: tuple[Step, ...]
+
+
+def compile_prediction(
+    graph: Graph, weights: Collection[int], threads: int | None = None
+) -> Prediction:
+    """The executable of a graph by rules of the folding class too.
+
+    weights: the numbers of the inputs that stay as they are from call to call. What follows from
+        them alone is prepared, to be computed once for each version of theirs.
+    """
+    graph, exact = _rewritten(graph, rules.EXACT)
+    graph, folded = _rewritten(graph, rules.PREDICTION, weights)
+    parts = prepare.split(graph, [graph.inputs[i] for i in weights])
+    first = None
+    if parts is not None:
+        _check(parts.first)
+        first, graph = _emitted(parts.first, {}, threads), parts.rest
+        _check(graph)
+    return Prediction(_emitted(graph, {}, threads), first, (*exact, *folded))
+
+
+def _rewritten(
+    graph: Graph, chosen: Sequence[Rule], weights: Collection[int] = ()
+) -> tuple[Graph, tuple[Step, ...]]:
+    _check(graph)
+    result, steps = driver.apply(graph, chosen, [graph.inputs[i] for i in weights])
+    _check(result)
+    return result, steps
+
+
+def _emitted(graph: Graph, in_place: Mapping[int, int], threads: int | None) -> Executable:
+    return Executable(plan(graph, in_place), host(), in_place, threads)
+
+
+def _check(graph: Graph) -> None:
     if settings.verify():
         verify(graph)
-    graph, _ = driver.apply(graph, rules.EXACT)
-    if settings.verify():
-        verify(graph)
-    return Executable(plan(graph, overwritten), host(), overwritten, threads)

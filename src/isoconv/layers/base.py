@@ -20,7 +20,7 @@ from isoconv.ops import tree
 from isoconv.ops.convert import as_array, as_tensor, change_dtype
 from isoconv.ops.dispatch import record
 from isoconv.ops.epoch import epoch
-from isoconv.ops.program import Compiled, abstract, is_array
+from isoconv.ops.program import Compiled, Program, abstract, is_array
 from isoconv.ops.recorder import Array, record_into, recording, training, training_scope
 from isoconv.ops.tensor import Call, KerasTensor, Tensor
 from isoconv.training import regularizers
@@ -82,7 +82,7 @@ class Layer(State):
 
     def __getstate__(self) -> dict[str, Any]:
         """What is copied and pickled: all but what was compiled."""
-        return {k: v for k, v in vars(self).items() if k not in ("_lock", "_compiled")}
+        return {k: v for k, v in vars(self).items() if k not in _NOT_COPIED}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -91,6 +91,7 @@ class Layer(State):
     def _be_callable(self) -> None:
         self._lock = RLock()
         self._compiled = Compiled(self._in_trace, self.runtime_axes_of)
+        self._folded = Compiled(self._in_trace, self.runtime_axes_of, folding=True)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -218,10 +219,16 @@ class Layer(State):
         arrays = [as_array(leaf) for leaf in tree.leaves((args, kwargs)) if is_array(leaf)]
         return self.program(arrays, args, kwargs)(arrays)
 
-    def program(self, arrays: Sequence[Array], args: Any, kwargs: dict[str, Any]) -> Any:
-        """The compiled program for prepared arguments; `arrays` are the arrays among them."""
+    def program(
+        self, arrays: Sequence[Array], args: Any, kwargs: dict[str, Any], folding: bool = False
+    ) -> Program:
+        """The compiled program for prepared arguments; `arrays` are the arrays among them.
+
+        folding: whether weights may be computed with beforehand, which changes rounding.
+        """
         kwargs = {**kwargs, "training": self.training_of(kwargs)}
-        return self._compiled.program(arrays, args, kwargs, key=epoch())
+        compiled = self._folded if folding else self._compiled
+        return compiled.program(arrays, args, kwargs, key=epoch())
 
     def prepare(self, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The arguments of a call on arrays, in the dtypes that the layer computes in."""
@@ -339,6 +346,7 @@ class Layer(State):
 
 
 _OPTIONS = ("training", "mask")
+_NOT_COPIED = ("_lock", "_compiled", "_folded")
 
 # What Keras writes into configs for features that are not ours; None says that they are unused.
 _ONLY_KERAS = ("quantization_config", "lora_rank", "lora_alpha")

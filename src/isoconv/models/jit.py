@@ -26,8 +26,9 @@ def jit(
 
     Args:
         model: a model or layer.
-        rewrite: whether weights may be folded beforehand, which changes rounding. Nothing is
-            folded yet, so both values give the bits of `model(x)`.
+        rewrite: whether weights may be computed with beforehand, which changes rounding: scales
+            of BatchNormalization, branches, products of kernels, tables of words. Without, the
+            bits are those of `model(x)`.
         numerics: bounds for approximate arithmetic, which does not exist yet: None.
         threads: how many threads a call may use; all that `ISOCONV_THREADS` allows if left out.
             Their number changes no bit.
@@ -43,15 +44,15 @@ def jit(
         isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1
     ):
         raise ArgumentError(explain("jit: threads", repr(threads), "an integer of at least 1"))
-    return Jitted(model, None if threads is None else int(threads))
+    return Jitted(model, rewrite, None if threads is None else int(threads))
 
 
 class Jitted:
     """What `jit` gives."""
 
-    def __init__(self, model: Layer, threads: int | None) -> None:
+    def __init__(self, model: Layer, rewrite: bool, threads: int | None) -> None:
         self.model = model
-        self._compiled = Compiled(model, model.runtime_axes_of, threads=threads)
+        self._compiled = Compiled(model, model.runtime_axes_of, threads=threads, folding=rewrite)
 
     def __call__(self, *x: Any, out: Any = None) -> Any:
         """The outputs for one batch.

@@ -22,37 +22,50 @@ else:
 class Predicting(_Base):
     """`predict` and `predict_on_batch`, for a layer."""
 
-    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> Any:
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        *,
+        rewrite: Any = True,
+    ) -> Any:
         """The outputs for all samples of x, as arrays.
 
         x: an array, or a list or dict of them, one an input. batch_size: samples computed at
         once, 32 if left out; it changes no bit of the result. verbose: taken for Keras' sake;
         nothing is printed. No samples give an empty result.
+
+        rewrite: whether weights may be computed with beforehand, as `isoconv.jit` does; without,
+        the bits are those of `model(x)`. Keras has it not.
         """
         size = 32 if batch_size is None else batch_size
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             where = self.where("predict: batch_size")
             raise ArgumentError(explain(where, repr(batch_size), "an integer of at least 1"))
+        if not isinstance(rewrite, bool):
+            where = self.where("predict: rewrite")
+            raise ArgumentError(explain(where, repr(rewrite), "a bool"))
         args, kwargs = self.prepare((x,), {"training": False})
         count = self._samples(args)
         if count <= size:
-            return self._on_prepared(args, kwargs)
+            return self._on_prepared(args, kwargs, rewrite)
         parts = []
         for start in range(0, count, size):
             rows = slice(start, start + size)
-            parts.append(self._on_prepared(_part(args, rows), kwargs))
+            parts.append(self._on_prepared(_part(args, rows), kwargs, rewrite))
         columns = zip(*(tree.leaves(part) for part in parts), strict=True)
         joined = (np.concatenate(column) for column in columns)
         return tree.transform(lambda _: next(joined), parts[0])
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as arrays."""
-        return self._on_prepared(*self.prepare((x,), {"training": False}))
+        return self._on_prepared(*self.prepare((x,), {"training": False}), True)
 
-    def _on_prepared(self, args: Any, kwargs: dict[str, Any]) -> Any:
+    def _on_prepared(self, args: Any, kwargs: dict[str, Any], rewrite: bool) -> Any:
         self.ensure_built(args, kwargs)
         arrays = [as_array(leaf) for leaf in tree.leaves(args) if is_array(leaf)]
-        return self.program(arrays, args, kwargs)(arrays)
+        return self.program(arrays, args, kwargs, folding=rewrite)(arrays)
 
     def _samples(self, args: Any) -> int:
         """How many samples the arrays hold; ShapeError where they do not agree."""

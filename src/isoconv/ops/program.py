@@ -20,6 +20,7 @@ from isoconv.ops.convert import as_array, as_tensor
 from isoconv.ops.recorder import Array, Recorder, record_into
 from isoconv.ops.tensor import KerasTensor, Tensor
 from isoconv.ops.variable import Variable
+from isoconv.rewriting.rule import Step
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,25 @@ def _or_none(leaf: Any) -> Tensor | None:
 
 
 class Program:
-    """A trace, compiled. Calling it reads the captured variables and writes the updated ones."""
+    """A trace, compiled. Calling it reads the captured variables and writes the updated ones.
 
-    def __init__(self, traced: Trace, threads: int | None = None) -> None:
+    folding: whether weights may be computed with beforehand, which changes rounding; not for a
+        program that updates variables. `steps` are the rules applied then.
+    """
+
+    def __init__(self, traced: Trace, threads: int | None = None, folding: bool = False) -> None:
         self.trace = traced
         self._count = sum(leaf is not None for leaf in tree.leaves(traced.result))
         first = len(traced.graph.inputs) - len(traced.captured)
+        self.steps: tuple[Step, ...] = ()
+        self._weights: PreparedWeights | None = None
+        if folding and not traced.updated:
+            weights = range(first, len(traced.graph.inputs))
+            found = compiler.compile_prediction(traced.graph, weights, threads)
+            self._run, self.steps = found.run, found.steps
+            if found.prepare is not None:
+                self._weights = PreparedWeights(found.prepare, traced.captured)
+            return
         places = {id(value): first + i for i, value in enumerate(traced.captured)}
         outputs = len(traced.graph.outputs) - len(traced.updated)
         in_place = {outputs + i: places[id(v)] for i, v in enumerate(traced.updated)}
@@ -105,6 +119,8 @@ class Program:
                 feeds.append(values.get(source, source.array) if values else source.array)
             else:
                 feeds.append(source)
+        if self._weights is not None:
+            feeds += self._weights.current(feeds, values)
         if out is not None:
             out = [*out, *(None,) * (len(self.trace.graph.outputs) - len(out))]
         outputs = self._run(feeds, out)
@@ -125,6 +141,34 @@ class Program:
             found.setdefault(id(owner), []).append(value)
         for owner in self.trace.losses:
             owner.loss_values = found[id(owner)]
+
+
+class PreparedWeights:
+    """What a program computes from its variables alone, kept until one of them changes.
+
+    prepare: from all inputs of the program to the prepared weights. sources: the variables and
+    constants among these inputs, the last ones.
+    """
+
+    def __init__(
+        self, prepare: Callable[[Sequence[Array]], list[Array]], sources: Sequence[Variable | Array]
+    ) -> None:
+        self._prepare = prepare
+        self._variables = [source for source in sources if isinstance(source, Variable)]
+        self._kept: tuple[list[tuple[int, int]], list[Array]] | None = None
+
+    def current(
+        self, feeds: Sequence[Array], values: Mapping[Variable, Array] | None = None
+    ) -> list[Array]:
+        """The prepared weights for what the variables hold now, or for `values` instead."""
+        if values:
+            return self._prepare(feeds)
+        versions = [(id(each.array), each.version) for each in self._variables]
+        kept = self._kept
+        if kept is None or kept[0] != versions:
+            # One assignment, so that another thread sees these versions with these weights.
+            self._kept = kept = (versions, self._prepare(feeds))
+        return kept[1]
 
 
 # -- sizes at run time ------------------------------------------------------------------------
@@ -182,7 +226,7 @@ class Compiled:
 
     A kind is the structure of the arguments, the dtypes, the sizes that `axes` does not leave to
     run time, every argument that is no array, and the process-wide defaults. At most `limit`
-    kinds are kept.
+    kinds are kept. folding: whether weights may be computed with beforehand.
     """
 
     def __init__(
@@ -192,10 +236,12 @@ class Compiled:
         limit: int = 64,
         keep_updates: bool = True,
         threads: int | None = None,
+        folding: bool = False,
     ) -> None:
         self._function = function
         self.axes = axes
         self._threads = threads
+        self._folding = folding
         self._keep_updates = keep_updates
         self._limit = limit
         self._programs: OrderedDict[Hashable, Program] = OrderedDict()
@@ -204,7 +250,7 @@ class Compiled:
     def __reduce__(self) -> Any:
         """A copy begins with nothing compiled."""
         parts = (self._function, self.axes, self._limit, self._keep_updates, self._threads)
-        return Compiled, parts
+        return Compiled, (*parts, self._folding)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         arrays = [as_array(leaf) for leaf in tree.leaves((args, kwargs)) if is_array(leaf)]
@@ -230,7 +276,8 @@ class Compiled:
             if found is None:
                 on_tensors = self._on_tensors(args, kwargs)
                 chosen = runtime_specs(arrays, self.axes) if specs is None else specs
-                found = Program(trace(on_tensors, chosen, self._keep_updates), self._threads)
+                traced = trace(on_tensors, chosen, self._keep_updates)
+                found = Program(traced, self._threads, self._folding)
                 self._programs[kind] = found
                 while len(self._programs) > self._limit:
                     self._programs.popitem(last=False)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from isoconv.rewriting import transposes
+from isoconv.rewriting import branches, lookups, normalization, products, transposes
 from isoconv.rewriting.rule import Rule
 
 EXACT: tuple[Rule, ...] = transposes.RULES
-"""Rules that keep all bits, for every program."""
+"""Rules that keep all bits and need no weights: for every program."""
 
-PREDICTION: tuple[Rule, ...] = ()
-"""Rules that compute with weights beforehand, for prediction only."""
+PREDICTION: tuple[Rule, ...] = (
+    *normalization.RULES,
+    *branches.RULES,
+    *products.RULES,
+    *lookups.RULES,
+)
+"""Rules that compute with weights beforehand: for prediction only."""
 
 ALL: tuple[Rule, ...] = (*EXACT, *PREDICTION)
