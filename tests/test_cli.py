@@ -115,3 +115,18 @@ def test_a_pipe_closed_early_is_no_error():
         ["bash", "-c", command], capture_output=True, text=True, env=environment, check=True
     )
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("b", "code", "says"),
+    [
+        ("Conv2D(4, (3, 5))", 0, "equal: a and b are equal"),
+        ("Conv2D(4, (3, 3))", 1, "different: a and b are different"),
+        ("Conw2D(4, 3)", 2, "did you mean Conv2D?"),
+    ],
+)
+def test_equivalent_says_by_its_exit_code_what_it_found(isoconv, b, code, says):
+    shapes = ("--input", "7x5", "--other", "7x5x1")
+    found, out, err = isoconv("equivalent", "Conv1D(4, 3)", b, *shapes)
+    assert found == code
+    assert says in out + err

@@ -37,6 +37,7 @@ ORDER = [
     (6, ["layers"]),
     (6, ["training"]),
     (6, ["models"]),
+    (6, ["spec"]),
     (7, ["interop", "equivalence", "backend", "compat", "data"]),
     (8, ["demo", "explain", "race", "bench", "distributed"]),
     (9, ["cli"]),

@@ -9,8 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from isoconv import backend, layers, models, ops, settings, training, utils
+    from isoconv import backend, layers, models, ops, settings, spec, training, utils
     from isoconv.autodiff import value_and_grad, vjp
+    from isoconv.equivalence import equivalent
     from isoconv.interop.onnx import from_onnx
     from isoconv.layers.base import Layer
     from isoconv.layers.input import Input
@@ -56,6 +57,7 @@ _MODULES = {
     "random": "isoconv.ops.random",
     "regularizers": "isoconv.training.regularizers",
     "settings": "isoconv.settings",
+    "spec": "isoconv.spec",
     "training": "isoconv.training",
     "utils": "isoconv.utils",
 }
@@ -65,6 +67,7 @@ _NAMES = {
     "Model": "isoconv.models.model",
     "Sequential": "isoconv.models.sequential",
     "Variable": "isoconv.ops.variable",
+    "equivalent": "isoconv.equivalence",
     "floatx": "isoconv.settings",
     "from_onnx": "isoconv.interop.onnx",
     "image_data_format": "isoconv.settings",
@@ -87,6 +90,7 @@ __all__ = [
     "backend",
     "callbacks",
     "constraints",
+    "equivalent",
     "floatx",
     "from_onnx",
     "image_data_format",
@@ -105,6 +109,7 @@ __all__ = [
     "set_floatx",
     "set_image_data_format",
     "settings",
+    "spec",
     "training",
     "utils",
     "value_and_grad",

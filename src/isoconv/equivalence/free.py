@@ -1,0 +1,208 @@
+"""Free weights: which functions of one side are functions of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from isoconv.equivalence import balls
+from isoconv.equivalence.answer import Counterexample, Equivalence, argument
+from isoconv.equivalence.carry import WeightMap
+from isoconv.equivalence.sides import Shape, Side
+from isoconv.equivalence.witness import witness
+from isoconv.gradient import vjp
+from isoconv.ir.graph import Node, sort
+from isoconv.rewrite.proof.blocks import Block
+from isoconv.rewrite.proof.compare import SYNTAX, Comparer, Map
+from isoconv.rewrite.proof.field import PRIMES, Array
+from isoconv.rewrite.proof.refute import Refuter
+from isoconv.rewrite.proof.search import Search, holds
+from isoconv.rewrite.proof.values import NotUnderstoodError
+
+
+def decide_free(a: Side, b: Side) -> Equivalence:
+    """The relation of two sides that are ready, for all weights."""
+    return Free(a, b).decide()
+
+
+class Free:
+    """One comparison at known sizes."""
+
+    def __init__(self, a: Side, b: Side) -> None:
+        self.a, self.b = a, b
+        self.left, fixed, normal = a.block(a.shapes)
+        self.right, others, other_normal = b.block(b.shapes)
+        self.comparer = Comparer(vjp, {**fixed, **others})
+        self.titles = list({**normal.used, **other_normal.used})
+        self.reasons = shapes_said(a, b)
+
+    def decide(self) -> Equivalence:
+        if self.left.outputs != self.right.outputs:
+            return self._of_other_size()
+        try:
+            return self._decide()
+        except NotUnderstoodError as error:
+            reason = f"not understood: {error}"
+            return self._answer("unknown", [reason])
+
+    def _decide(self) -> Equivalence:
+        search = Search(self.comparer, self.left, self.right)
+        way = search.way(lambda found: found.equal)
+        if way is not None and holds(self.comparer, self.left, self.right, way.forth()):
+            maps = way.forth()
+            return self._answer("equal", self._because(maps), self._map(self.a, self.b, maps))
+        forth, back = self._within(search)
+        if forth is None and back is None:
+            return self._refuted()
+        return self._one_way(forth, back)
+
+    def _within(self, search: Search) -> tuple[list[Map] | None, list[Map] | None]:
+        """The maps from a to b and from b to a, where every block has one."""
+        forth = search.way(lambda found: found.forth is not None)
+        back = search.way(lambda found: found.back is not None)
+        maps = None if forth is None else forth.forth()
+        others = None if back is None else back.back()
+        if maps is not None and not holds(self.comparer, self.left, self.right, maps):
+            maps = None
+        if others is not None and not holds(self.comparer, self.right, self.left, others):
+            others = None
+        return maps, others
+
+    def _one_way(self, forth: list[Map] | None, back: list[Map] | None) -> Equivalence:
+        fewer = self.left.parameters <= self.right.parameters
+        if forth is not None and (back is None or fewer):
+            relation, maps, source, target = "a_within_b", forth, self.a, self.b
+            other = Refuter(self.comparer, self.right, self.left, self._run(self.b))
+        else:
+            assert back is not None
+            relation, maps, source, target = "b_within_a", back, self.b, self.a
+            other = Refuter(self.comparer, self.left, self.right, self._run(self.a))
+        reasons = self._because(maps)
+        example = None
+        if forth is not None and back is not None:
+            reasons.append(
+                "the other way there is a map too, but none that is one to one: one side has "
+                "weights that it does not need"
+            )
+        else:
+            found = other.refute()
+            if found is not None:
+                example = witness(found, target, source)
+                reasons.append(f"not the other way: of every {source.letter}, {found.why}")
+            else:
+                reasons.append("whether the other way holds as well is not known")
+        return self._answer(relation, reasons, self._map(source, target, maps), example)
+
+    def _refuted(self) -> Equivalence:
+        first = Refuter(self.comparer, self.left, self.right, self._run(self.a)).refute()
+        second = Refuter(self.comparer, self.right, self.left, self._run(self.b)).refute()
+        reasons = []
+        for found, letter in ((first, "b"), (second, "a")):
+            if found is not None:
+                reasons.append(f"of every {letter}, {found.why}; not so of the other side")
+        if not reasons:
+            reason = (
+                "no map between the weights was found, and nothing that one side does and the "
+                "other cannot do"
+            )
+            return self._answer("unknown", [reason, *self._not_followed()])
+        example = None if first is None else witness(first, self.a, self.b)
+        if example is None and second is not None:
+            example = witness(second, self.b, self.a)
+        return self._answer("different", reasons, None, example)
+
+    def _not_followed(self) -> list[str]:
+        """The activations that are open functions here."""
+        names = set()
+        for block in (self.left, self.right):
+            if block.degrees[1] == float("inf"):
+                names |= {n.op for n in _nodes(block) if n.op in balls.STEADY | set(balls.SLOPES)}
+        return [
+            f"{', '.join(sorted(names))} were taken as functions of which nothing is known"
+        ] * bool(names)
+
+    def _of_other_size(self) -> Equivalence:
+        shapes = [side.output_shapes(side.shapes) for side in (self.a, self.b)]
+        reason = f"the outputs have different sizes: {_list(shapes[0])} and {_list(shapes[1])}"
+        every: list[Sequence[Shape]] = [self.a.shapes, *shapes]
+        zeros = [[np.zeros([n or 1 for n in shape]) for shape in each] for each in every]
+        inputs, left, right = (each[0] if len(each) == 1 else each for each in zeros)
+        example = Counterexample(inputs, left, right)
+        return self._answer("different", [reason], None, example)
+
+    # -- words ---------------------------------------------------------------------------------
+
+    def _because(self, maps: Sequence[Map]) -> list[str]:
+        reasons = list(dict.fromkeys(way.reason for way in maps))
+        said = [f"rule: {title}" for title in self.titles]
+        if reasons == [SYNTAX]:
+            return [*said, f"decided exactly: {SYNTAX}"]
+        bound = f"checked with those weights at random points modulo {PRIMES[0]} and {PRIMES[1]}"
+        return [*said, *(f"decided by: {reason}" for reason in reasons), bound]
+
+    def _map(self, source: Side, target: Side, maps: Sequence[Map]) -> WeightMap:
+        names = {"a": self.left.weights, "b": self.right.weights}
+        return WeightMap(source, target, tuple(maps), (names[source.letter], names[target.letter]))
+
+    def _answer(
+        self,
+        relation: str,
+        reasons: Sequence[str],
+        weight_map: WeightMap | None = None,
+        example: Counterexample | None = None,
+    ) -> Equivalence:
+        numeric = None
+        if weight_map is not None:
+            folds = any(
+                way.read is not None and way.read.source.degrees[0] > 1 for way in weight_map.maps
+            )
+            numeric = "folding" if folds else "exact"
+        said = [*self.reasons, *reasons]
+        if numeric:
+            said.append(f"numeric class: {numeric}")
+        proof = argument(relation, self.a.title, self.b.title, said)
+        if example is not None:
+            proof += f"\n{example}"
+        return Equivalence(relation, proof, example, weight_map, numeric, tuple(said))
+
+    def _run(self, side: Side) -> Any:
+        def run(points: Array, weights: Array) -> tuple[Array, Array]:
+            ends = np.cumsum([_size(each.shape) for each in side.weights])
+            parts = np.split(weights[0], ends)[: len(side.weights)]
+            found = side.trace(side.shapes, len(points))
+            pairs = balls.run(found.graph, side.feeds(len(points), points, parts))
+            middles = [middle.reshape(len(points), -1) for middle, _ in pairs]
+            radii = [radius.reshape(len(points), -1) for _, radius in pairs]
+            return np.concatenate(middles, 1), np.concatenate(radii, 1)
+
+        return run
+
+
+def shapes_said(a: Side, b: Side) -> list[str]:
+    """What is identified with what, where shapes differ."""
+    said = []
+    if a.shapes != b.shapes:
+        said.append(f"inputs {_list(a.shapes)} and {_list(b.shapes)} identified in row-major order")
+    outputs = [side.output_shapes(side.shapes) for side in (a, b)]
+    if outputs[0] != outputs[1] and [*map(_size, outputs[0])] == [*map(_size, outputs[1])]:
+        said.append(
+            f"outputs {_list(outputs[0])} and {_list(outputs[1])} identified in row-major order"
+        )
+    return said
+
+
+def _list(shapes: Sequence[Shape]) -> str:
+    return ", ".join(map(str, shapes))
+
+
+def _size(shape: Any) -> int:
+    return int(np.prod(shape, dtype=np.int64))
+
+
+def _nodes(block: Block) -> list[Node]:
+    return sort([block.end])
+
+
+__all__ = ["Free", "decide_free", "shapes_said"]

@@ -1,0 +1,1 @@
+"""Equations between graphs, and how equality is decided; no cost, no machine."""

@@ -1,0 +1,192 @@
+"""Programs with their inputs and weights flat, and the blocks between the places all data pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf, prod
+
+from isoconv.ir.graph import Node, rebuild, rewrite
+from isoconv.ir.ops import OPS, make
+from isoconv.ir.sizes import number
+from isoconv.rewrite.proof.normal import Normal
+from isoconv.rewrite.proof.values import needed
+
+
+@dataclass(frozen=True)
+class Block:
+    """A function of a flat input `start` and flat `weights`, with a flat result `end`.
+
+    fixed: inputs whose values are known.
+    """
+
+    start: Node
+    weights: tuple[Node, ...]
+    end: Node
+    fixed: tuple[Node, ...] = ()
+
+    @property
+    def inputs(self) -> int:
+        return size_of(self.start)
+
+    @property
+    def outputs(self) -> int:
+        return size_of(self.end)
+
+    @property
+    def parameters(self) -> int:
+        return sum(map(size_of, self.weights))
+
+    @cached_property
+    def degrees(self) -> tuple[float, float]:
+        """The degree of the result in the weights and in the input; infinite if no polynomial."""
+        by_weights = degree(self.end, set(self.weights))
+        return by_weights, degree(self.end, {self.start})
+
+    @cached_property
+    def canonical(self) -> Node:
+        """The result with input and weights named by the order in which they are met."""
+        met = [node for node in needed([self.end], {}) if node.op == "input"]
+        order = [node for node in met if node in set(self.weights)]
+        names: dict[Node, Node] = {self.start: _named("z", self.start)}
+        names |= {node: _named(f"w{i}", node) for i, node in enumerate(order)}
+        return substitute(self.end, names)
+
+    @cached_property
+    def order(self) -> tuple[Node, ...]:
+        """The weights in the order in which they are met, those without effect last."""
+        met = [node for node in needed([self.end], {}) if node in set(self.weights)]
+        return (*met, *(node for node in self.weights if node not in set(met)))
+
+
+def size_of(node: Node) -> int:
+    return prod(map(number, node.shape))
+
+
+def _named(name: str, like: Node) -> Node:
+    return make("input", name=name, shape=like.shape, dtype=like.dtype)
+
+
+def flattened(normal: Normal, end: Node) -> Node:
+    """The result in normal form, without axes of size 1, and then flat."""
+    squeezed = tuple(dim for dim in end.shape if dim != 1)
+    (result,) = normal([make("reshape", end, shape=squeezed)])
+    return result if result.rank == 1 else make("reshape", result, shape=(size_of(result),))
+
+
+def substitute(end: Node, new: Mapping[Node, Node]) -> Node:
+    """The node with others in the place of some that it needs."""
+
+    def change(node: Node, inputs: tuple[Node, ...]) -> Node:
+        return new[node] if node in new else rebuild(node, inputs)
+
+    return rewrite([end], change)[0]
+
+
+def degree(end: Node, variables: set[Node]) -> float:
+    """The degree of a result in variables; infinite where it is no polynomial of them."""
+    found: dict[Node, float] = {}
+    for node in needed([end], {}):
+        each = [found[before] for before in node.inputs]
+        found[node] = 1.0 if node in variables else _degree(node, each)
+    return found[end]
+
+
+_HIGHEST = frozenset(["add", "sub", "neg", "concat", "reduce_sum", "pad"])
+
+
+def _degree(node: Node, each: Sequence[float]) -> float:
+    if not any(each):
+        return 0.0
+    floats = node.op == "cast" and node.dtype[0] == "f"
+    if node.op in _HIGHEST or floats or (OPS[node.op].kind == "view"):
+        return max(each)
+    if node.op in ("mul", "conv"):
+        return sum(each)
+    if node.op == "div" and not each[1]:
+        return each[0]
+    if node.op == "where" and not each[0]:
+        return max(each[1:])
+    return inf
+
+
+# -- cutting ----------------------------------------------------------------------------------
+
+
+class Chain:
+    """A block, and the places in it through which everything passes."""
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self.places = self._places()
+        self._cut: dict[tuple[int, int], Block] = {}
+
+    def __len__(self) -> int:
+        return len(self.places) - 1
+
+    def part(self, first: int, last: int) -> Block:
+        """The block from one place to another."""
+        key = (first, last)
+        if key not in self._cut:
+            self._cut[key] = self._between(self.places[first], self.places[last])
+        return self._cut[key]
+
+    def _between(self, start: Node, end: Node) -> Block:
+        flat = _named("z", make("reshape", start, shape=(size_of(start),)))
+        entry = flat if start.shape == flat.shape else make("reshape", flat, shape=start.shape)
+        result = flattened(Normal(), substitute(end, {start: entry}))
+        met = set(needed([result], {}))
+        weights = tuple(node for node in self.block.weights if node in met)
+        fixed = tuple(node for node in self.block.fixed if node in met)
+        return Block(flat, weights, result, fixed)
+
+    def _places(self) -> list[Node]:
+        order = needed([self.block.end], {})
+        moving = {self.block.start}
+        for node in order:
+            if any(before in moving for before in node.inputs):
+                moving.add(node)
+        along = [node for node in order if node in moving]
+        users: dict[Node, list[int]] = {node: [] for node in order}
+        for at, node in enumerate(along):
+            for before in node.inputs:
+                users[before].append(at)
+        tied = self._tied(along)
+        places, open_until = [], 0
+        for at, node in enumerate(along):
+            if open_until <= at and not any(first < at + 1 <= last for first, last in tied):
+                places.append(node)
+            open_until = max(open_until, *users[node], 0)
+        return [node for node in places if not _followed(node, along, users, places)]
+
+    def _tied(self, along: list[Node]) -> list[tuple[int, int]]:
+        """From where to where each weight that is used more than once is used."""
+        reach: dict[Node, set[Node]] = {}
+        moving = set(along)
+        uses: dict[Node, list[int]] = {}
+        weights = set(self.block.weights)
+        for node in needed([self.block.end], {}):
+            own = {node} & weights
+            for before in node.inputs:
+                if before not in moving:
+                    own |= reach[before]
+            reach[node] = own
+        for at, node in enumerate(along):
+            for weight in reach[node]:
+                uses.setdefault(weight, []).append(at)
+        return [(min(at), max(at)) for at in uses.values() if len(at) > 1]
+
+
+def _followed(
+    node: Node, along: Sequence[Node], users: Mapping[Node, list[int]], places: Sequence[Node]
+) -> bool:
+    """Whether only a reshape reads the node, or another view where it is one, which is a place."""
+    after = [along[at] for at in users[node]]
+    if len(after) != 1 or after[0] not in places:
+        return False
+    return after[0].op == "reshape" or (_is_view(node) and _is_view(after[0]))
+
+
+def _is_view(node: Node) -> bool:
+    return OPS[node.op].kind == "view"

@@ -1,0 +1,279 @@
+"""Compares two blocks: which functions of one are functions of the other, and by which weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isoconv.ir.graph import Node
+from isoconv.ir.ops import make
+from isoconv.rewrite.proof.blocks import Block, size_of
+from isoconv.rewrite.proof.field import PRIMES, Array, Field
+from isoconv.rewrite.proof.values import evaluate
+
+Pullback = Callable[[Sequence[Node], Sequence[Node], Sequence[Node]], list[Node]]
+
+SYNTAX = "the same normal form: the index relations agree axis by axis"
+POINTS = "equal at random points modulo two primes"
+WEIGHTS = "each weight meets the same pairs of input and output (weight gradients at random points)"
+SOLVED = "the table of (input, output) pairs fits the weights of the other"
+
+TABLE = 3_000_000
+"""The most entries of a table of (input, output) pairs that is written out."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Where each weight of `target` alone decides what the table holds: an entry, -1 for none.
+
+    The entry in the table of `source`, less what `target` has there without weights, over what
+    multiplies the weight there, is the weight.
+    """
+
+    source: Block
+    target: Block
+    entry: Array
+
+
+@dataclass(frozen=True)
+class Map:
+    """How the weights of one block give those of another.
+
+    sources, targets: the weights, as flat nodes. select: for each target element the source
+    element, -1 for zero; or read: where it is found. one_to_one: whether every weight of the
+    target comes from exactly one of the source.
+    """
+
+    sources: tuple[Node, ...]
+    targets: tuple[Node, ...]
+    reason: str
+    one_to_one: bool
+    select: Array | None = None
+    read: Reading | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The maps found from a to b and from b to a."""
+
+    forth: Map | None = None
+    back: Map | None = None
+
+    @property
+    def equal(self) -> bool:
+        return self.forth is not None and self.back is not None and self.forth.one_to_one
+
+
+class Comparer:
+    """Compares blocks of two programs whose fixed inputs have the values `fixed`.
+
+    pullback: graph -> graph vector-Jacobian products.
+    """
+
+    def __init__(self, pullback: Pullback, fixed: Mapping[Node, Array], seed: int = 0) -> None:
+        self.fields = [Field(prime, seed) for prime in PRIMES]
+        self.generator = np.random.default_rng(seed)
+        self._pullback = pullback
+        self.fixed = [{n: f.exactly(v)[None] for n, v in fixed.items()} for f in self.fields]
+        self._gradients: dict[Node, Node] = {}
+
+    # -- values --------------------------------------------------------------------------------
+
+    def value(self, block: Block, start: Array, weights: Array, prime: int = 0) -> Array:
+        """The results [points, outputs] for flat inputs and flat weights [points, ...]."""
+        given = self.given(block, start, weights, prime)
+        return evaluate([block.end], given, self.fields[prime])[0]
+
+    def given(self, block: Block, start: Array, weights: Array, prime: int) -> dict[Node, Array]:
+        return {**self.fixed[prime], block.start: start} | split(block.order, weights)
+
+    def random(self, *shape: int, prime: int = 0) -> Array:
+        return self.fields[prime].random(shape, self.generator)
+
+    # -- the ways ------------------------------------------------------------------------------
+
+    def compare(self, a: Block, b: Block) -> Outcome:
+        """Maps between two blocks, by the first way that decides."""
+        if a.canonical is b.canonical:
+            return _same(a, b, SYNTAX)
+        if not a.weights and not b.weights:
+            return _same(a, b, POINTS) if self._alike(a, b) else Outcome()
+        linear = a.degrees[0] <= 1 and b.degrees[0] <= 1
+        if linear:
+            found = self._by_gradients(a, b)
+            if found.forth or found.back:
+                return self._completed(a, b, found)
+        elif [size_of(n) for n in a.order] == [size_of(n) for n in b.order] and self._alike(a, b):
+            return _same(a, b, POINTS)
+        return self._completed(a, b, Outcome())
+
+    def _completed(self, a: Block, b: Block, found: Outcome) -> Outcome:
+        """The maps still missing, by tables."""
+        forth = found.forth or self.read(a, b)
+        back = found.back or self.read(b, a)
+        return Outcome(forth, back)
+
+    def _alike(self, a: Block, b: Block) -> bool:
+        """Whether both are the same function of input and weights, taken in order."""
+        for prime in range(len(PRIMES)):
+            start = self.random(1, a.inputs, prime=prime)
+            weights = self.random(1, a.parameters, prime=prime)
+            left, right = (self.value(each, start, weights, prime) for each in (a, b))
+            if not np.array_equal(left, right):
+                return False
+        return True
+
+    def _by_gradients(self, a: Block, b: Block) -> Outcome:
+        """For results linear in their weights: what multiplies each weight, at random points."""
+        keys: list[list[tuple[Any, ...]]] = [[], []]
+        rests: list[list[int]] = [[], []]
+        for prime in range(len(PRIMES)):
+            start = self.random(1, a.inputs, prime=prime)
+            seen = self.random(1, a.outputs, prime=prime)
+            for side, block in enumerate((a, b)):
+                factors, rest = self._factors(block, start, seen, prime)
+                keys[side].append(factors)
+                rests[side].append(rest)
+        if rests[0] != rests[1]:
+            return Outcome()
+        left, right = ([(int(x), int(y)) for x, y in zip(*side, strict=True)] for side in keys)
+        return Outcome(_selection(a, b, left, right), _selection(b, a, right, left))
+
+    def _factors(self, block: Block, start: Array, seen: Array, prime: int) -> tuple[Any, int]:
+        """What multiplies each weight in the sum of the results times `seen`, and the rest."""
+        field = self.fields[prime]
+        gradient, flow = self._gradient(block)
+        given = self.given(block, start, np.zeros((1, block.parameters), np.int64), prime)
+        given[flow] = seen
+        values = evaluate([block.end, *gradient], given, field)
+        rest = int((values[0] * seen % field.prime).sum() % field.prime)
+        parts = [value.reshape(-1) for value in values[1:]]
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64), rest
+
+    def _gradient(self, block: Block) -> tuple[list[Node], Node]:
+        flow = make("input", name="flow", shape=block.end.shape, dtype=block.end.dtype)
+        return self._pullback([block.end], block.order, [flow]), flow
+
+    # -- tables --------------------------------------------------------------------------------
+
+    def table(self, block: Block, weights: Array, prime: int = 0) -> Array:
+        """Row 0: the results for no input; row 1 + i: what a unit at input i adds to them."""
+        count = block.inputs
+        impulses = np.concatenate([np.zeros((1, count), np.int64), np.eye(count, dtype=np.int64)])
+        rows = self.value(block, impulses, weights, prime)
+        rows = np.broadcast_to(rows, (count + 1, block.outputs)).copy()
+        rows[1:] = (rows[1:] - rows[0]) % PRIMES[prime]
+        return rows
+
+    def has_table(self, block: Block) -> bool:
+        return block.degrees[1] <= 1 and (block.inputs + 1) * block.outputs <= TABLE
+
+    def read(self, a: Block, b: Block) -> Map | None:
+        """The weights of b that give any function of a, where each pair meets one weight of b."""
+        if b.degrees[0] > 1 or not (self.has_table(a) and self.has_table(b)):
+            return None
+        fixed = self.table(b, np.zeros((1, b.parameters), np.int64))
+        pattern = self.pattern(b, fixed)
+        if pattern is None:
+            return None
+        which, factor = pattern
+        p = PRIMES[0]
+        found = (self.table(a, self.random(1, a.parameters)) - fixed) % p
+        if found[which < 0].any():
+            return None
+        live = np.flatnonzero(which.reshape(-1) >= 0)
+        index, values = which.reshape(-1)[live], found.reshape(-1)[live]
+        values = values * self.fields[0].inverse(factor.reshape(-1)[live]) % p
+        met, first = np.unique(index, return_index=True)
+        chosen, spot = np.zeros(b.parameters, np.int64), np.full(b.parameters, -1, np.int64)
+        chosen[met], spot[met] = values[first], live[first]
+        if (values != chosen[index]).any():
+            return None
+        whole = len(met) == b.parameters == a.parameters and a.degrees[0] <= 1
+        return Map(a.order, b.order, SOLVED, whole, read=Reading(a, b, spot))
+
+    def pattern(self, b: Block, fixed: Array) -> tuple[Array, Array] | None:
+        """Which weight of b each pair meets (-1: none), times what; None if one meets several."""
+        p, labels = PRIMES[0], self.random(2, b.parameters)
+        tables = [(self.table(b, each[None]) - fixed) % p for each in labels]
+        live = np.flatnonzero((tables[0] != 0) | (tables[1] != 0))
+        which, factor = (np.full(tables[0].shape, n, np.int64) for n in (-1, 0))
+        if not live.size:
+            return which, factor
+        # One weight meets a pair exactly if both labels of it show, in their own ratio.
+        below, above = (each.reshape(-1)[live] for each in tables)
+        inverse = self.fields[0].inverse
+        ratios, own = above * inverse(below) % p, labels[1] * inverse(labels[0]) % p
+        order = np.argsort(own)
+        at = order[np.minimum(np.searchsorted(own[order], ratios), len(order) - 1)]
+        if (own[at] != ratios).any():
+            return None
+        which.reshape(-1)[live] = at
+        factor.reshape(-1)[live] = below * inverse(labels[0][at]) % p
+        return which, factor
+
+    # -- applying ------------------------------------------------------------------------------
+
+    def apply(self, way: Map, values: Mapping[Node, Array], prime: int) -> dict[Node, Array]:
+        """The target weights, as residues [1, size], for the source weights."""
+        flat = np.concatenate([values[node][0] for node in way.sources] or [np.zeros(0, np.int64)])
+        if way.read is None:
+            chosen = np.append(flat, 0)[way.select]
+        else:
+            chosen = self._read(way.read, flat, prime)
+        return split(way.targets, chosen[None])
+
+    def _read(self, reading: Reading, weights: Array, prime: int) -> Array:
+        """The weights that a reading finds."""
+        p, inverse = PRIMES[prime], self.fields[prime].inverse
+        labels = self.random(1, reading.target.parameters, prime=prime)
+        tables = [
+            self.table(block, each, prime).reshape(-1)[reading.entry]
+            for block, each in (
+                (reading.source, weights[None]),
+                (reading.target, np.zeros_like(labels)),
+                (reading.target, labels),
+            )
+        ]
+        factor = (tables[2] - tables[1]) * inverse(labels[0]) % p
+        values = (tables[0] - tables[1]) * inverse(factor) % p
+        return np.where(reading.entry < 0, 0, values)
+
+
+def split(nodes: Sequence[Node], flat: Array) -> dict[Node, Array]:
+    """Values [points, all] of several flat nodes, each by itself."""
+    result, at = {}, 0
+    for node in nodes:
+        result[node] = flat[:, at : at + size_of(node)]
+        at += size_of(node)
+    return result
+
+
+def _same(a: Block, b: Block, reason: str) -> Outcome:
+    index = np.arange(a.parameters)
+    return Outcome(
+        Map(a.order, b.order, reason, True, select=index),
+        Map(b.order, a.order, reason, True, select=index),
+    )
+
+
+def _selection(
+    a: Block, b: Block, left: list[tuple[int, int]], right: list[tuple[int, int]]
+) -> Map | None:
+    """Each weight of a as the weight of b that meets the same; None where one has no such."""
+    free: dict[tuple[int, int], list[int]] = {}
+    for place, key in enumerate(right):
+        free.setdefault(key, []).append(place)
+    select = np.full(len(right), -1)
+    dead = []
+    for place, key in enumerate(left):
+        if free.get(key):
+            select[free[key].pop(0)] = place
+        elif key == (0, 0):
+            dead.append(place)
+        else:
+            return None
+    return Map(a.order, b.order, WEIGHTS, not dead and len(left) == len(right), select=select)

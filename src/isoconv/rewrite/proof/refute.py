@@ -1,0 +1,187 @@
+"""Shows that some function of one block is none of another's, whatever weights that has.
+
+Three ways: entries of the table that are always alike in b and not in a; a table of a outside the
+linear span of those of b; and more independent directions in a than in b.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from isoconv.rewrite.proof.blocks import Block
+from isoconv.rewrite.proof.compare import TABLE, Comparer
+from isoconv.rewrite.proof.field import PRIMES, Array
+from isoconv.rewrite.proof.values import evaluate
+
+Run = Callable[[Array, Array], tuple[Array, Array]]
+"""The true results [points, outputs] of a block for inputs and weights that are whole numbers, and
+how far they may be off.
+"""
+
+ATTEMPTS = 3
+"""How many weights of a are tried."""
+
+SPAN = 400
+"""The most independent entries for which spans are compared."""
+
+
+@dataclass(frozen=True)
+class Refutation:
+    """Why a function of a is none of b.
+
+    why: in words. weights: flat weights of a with that function, if it is known. entries: the
+    two places (row, output) of the table that b cannot tell apart; None stands for nothing.
+    """
+
+    why: str
+    weights: Array | None = None
+    entries: tuple[tuple[int, int], tuple[int, int] | None] | None = None
+
+
+def probes(block: Block, size: int) -> Array:
+    """Inputs: nothing; `size` at one input; and the same with the sign turned."""
+    unit = np.eye(block.inputs, dtype=np.int64) * size
+    return np.concatenate([np.zeros((1, block.inputs), np.int64), unit, -unit])
+
+
+def rows_of(values: Array) -> Array:
+    """Of the results of probes: for no input; what a unit adds; what both signs add together."""
+    count = len(values) // 2
+    none, plus, minus = values[:1], values[1 : 1 + count], values[1 + count :]
+    return np.concatenate([none, plus - none, plus + minus - 2 * none])
+
+
+def radii_of(off: Array) -> Array:
+    """How far the rows of `rows_of` may be off."""
+    count = len(off) // 2
+    none, plus, minus = off[:1], off[1 : 1 + count], off[1 + count :]
+    return np.concatenate([none, plus + none, plus + minus + 2 * none]) * (1 + 2.0**-50)
+
+
+class Refuter:
+    """Refutes that every function of a is one of b.
+
+    run: runs a for whole numbers, exactly.
+    """
+
+    def __init__(self, comparer: Comparer, a: Block, b: Block, run: Run) -> None:
+        self.comparer, self.a, self.b, self.run = comparer, a, b, run
+
+    def refute(self) -> Refutation | None:
+        if (2 * self.a.inputs + 1) * self.a.outputs > TABLE:
+            return None
+        found = self._by_ties()
+        if found is None and max(*self.a.degrees[1:], self.b.degrees[1]) <= 1:
+            polynomials = max(self.a.degrees[0], self.b.degrees[0]) < float("inf")
+            if polynomials:
+                found = self._by_span() or self._by_dimension()
+        return found
+
+    # -- entries that are alike ----------------------------------------------------------------
+
+    def _classes(self) -> tuple[Array, Array]:
+        """A number for each entry of b's table, alike where b cannot tell them apart; and which
+        number means that the entry does not depend on the weights, being 0.
+        """
+        keys = []
+        for prime in range(len(PRIMES)):
+            weights = self.comparer.random(1, self.b.parameters, prime=prime)
+            size = int(self.comparer.random(1, prime=prime)[0])
+            values = self.comparer.value(
+                self.b, probes(self.b, size) % PRIMES[prime], weights, prime
+            )
+            values = np.broadcast_to(values, (2 * self.b.inputs + 1, self.b.outputs))
+            keys.append(rows_of(values) % PRIMES[prime])
+        both = keys[0] * 2**31 + keys[1]
+        return both, both == 0
+
+    def _by_ties(self) -> Refutation | None:
+        classes, nothing = self._classes()
+        _, first, which = np.unique(classes, return_index=True, return_inverse=True)
+        which = which.reshape(classes.shape)
+        for attempt in range(ATTEMPTS):
+            weights = self._small(attempt)
+            values, off = self.run(probes(self.a, 2), weights)
+            table, radius = rows_of(values), radii_of(off)
+            wrong = np.argwhere(nothing & (np.abs(table) > radius))
+            if len(wrong):
+                row, output = map(int, wrong[0])
+                return Refutation(self._lacks(row, output), weights, ((row, output), None))
+            expected, reach = (each.reshape(-1)[first][which] for each in (table, radius))
+            wrong = np.argwhere(np.abs(table - expected) > radius + reach)
+            if len(wrong):
+                row, output = map(int, wrong[0])
+                other = np.unravel_index(first[which[row, output]], table.shape)
+                pair = (int(other[0]), int(other[1]))
+                return Refutation(self._ties(row, output, pair), weights, ((row, output), pair))
+        return None
+
+    def _small(self, attempt: int) -> Array:
+        """Small whole weights; at first positive ones, under which relu lets everything pass."""
+        low = 1 if attempt < 2 else -3
+        weights: Array = self.comparer.generator.integers(low, 4, (1, self.a.parameters))
+        return weights
+
+    def _lacks(self, row: int, output: int) -> str:
+        if row == 0:
+            return f"output {output} is 0 for no input"
+        if row <= self.a.inputs:
+            return f"output {output} never depends on input {row - 1} alone"
+        place = row - 1 - self.a.inputs
+        return f"output {output} answers to plus and minus input {place} in opposite ways"
+
+    def _ties(self, row: int, output: int, other: tuple[int, int]) -> str:
+        return f"{self._entry(row, output)} and {self._entry(*other)} are the same"
+
+    def _entry(self, row: int, output: int) -> str:
+        if row == 0:
+            return f"output {output} for no input"
+        count = self.a.inputs
+        return f"what input {(row - 1) % count} does to output {output}"
+
+    # -- spans and dimensions ------------------------------------------------------------------
+
+    def _by_span(self) -> Refutation | None:
+        comparer, p = self.comparer, PRIMES[0]
+        sample = comparer.table(self.b, comparer.random(1, self.b.parameters))
+        other = comparer.table(self.b, comparer.random(1, self.b.parameters))
+        _, first = np.unique(sample * 2**31 + other, return_index=True)
+        if len(first) > SPAN:
+            return None
+        rows = [np.ones(len(first) + 1, np.int64)]
+        spans = []
+        for _ in range(len(first) + 2):
+            weights = comparer.random(1, self.b.parameters)
+            spans.append(np.append(comparer.table(self.b, weights).reshape(-1)[first], 1))
+        weights = comparer.random(1, self.a.parameters)
+        rows = [*spans, np.append(comparer.table(self.a, weights).reshape(-1)[first], 1)]
+        field = comparer.fields[0]
+        if field.rank(np.stack(rows) % p) > field.rank(np.stack(spans) % p):
+            return Refutation("the linear equations that all its tables satisfy do not hold in a")
+        return None
+
+    def _by_dimension(self) -> Refutation | None:
+        mine, theirs = self.dimension(self.a), self.dimension(self.b)
+        if mine is None or theirs is None or mine <= theirs:
+            return None
+        return Refutation(
+            f"its functions have {theirs} independent directions, fewer than the {mine} of a"
+        )
+
+    def dimension(self, block: Block) -> int | None:
+        """How many independent directions the functions of a block have near random weights."""
+        if block.parameters > 200:
+            return None
+        count = block.parameters + 4
+        gradient, flow = self.comparer._gradient(block)
+        weights = self.comparer.random(1, block.parameters)
+        rows = []
+        for _ in range(count):
+            given = self.comparer.given(block, self.comparer.random(1, block.inputs), weights, 0)
+            given[flow] = self.comparer.random(1, block.outputs)
+            parts = evaluate(gradient, given, self.comparer.fields[0])
+            rows.append(np.concatenate([part.reshape(-1) for part in parts] or [np.zeros(0, int)]))
+        return self.comparer.fields[0].rank(np.stack(rows))

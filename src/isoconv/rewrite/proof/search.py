@@ -1,0 +1,102 @@
+"""Looks for a way through two chains of blocks on which each block fits the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from isoconv.ir.graph import Node
+from isoconv.rewrite.proof.blocks import Block, Chain, size_of
+from isoconv.rewrite.proof.compare import Comparer, Map, Outcome
+from isoconv.rewrite.proof.field import PRIMES, Array
+
+REACH = 4
+"""Places that one step of the way may take on either side."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """The blocks of both sides that were compared, as ranges of places, and what was found."""
+
+    steps: tuple[tuple[tuple[int, int], tuple[int, int], Outcome], ...]
+
+    def forth(self) -> list[Map]:
+        return [found.forth for *_, found in self.steps if found.forth is not None]
+
+    def back(self) -> list[Map]:
+        return [found.back for *_, found in self.steps if found.back is not None]
+
+
+class Search:
+    """Ways through the chains a and b; what was compared once is remembered."""
+
+    def __init__(self, comparer: Comparer, a: Block, b: Block) -> None:
+        self.comparer = comparer
+        self.a, self.b = Chain(a), Chain(b)
+        self._found: dict[tuple[int, int, int, int], Outcome] = {}
+        self.left = 60 + 8 * max(len(self.a), len(self.b))
+
+    def way(self, fits: Callable[[Outcome], bool]) -> Way | None:
+        """A way from start to end of both on which every outcome fits."""
+        dead: set[tuple[int, int]] = set()
+
+        def walk(i: int, j: int) -> list[tuple[tuple[int, int], tuple[int, int], Outcome]] | None:
+            if (i, j) == (len(self.a), len(self.b)):
+                return []
+            if (i, j) in dead:
+                return None
+            for k, m in self._steps(i, j):
+                found = self._outcome(i, k, j, m)
+                if found is not None and fits(found):
+                    rest = walk(k, m)
+                    if rest is not None:
+                        return [((i, k), (j, m), found), *rest]
+            dead.add((i, j))
+            return None
+
+        steps = walk(0, 0)
+        return None if steps is None else Way(tuple(steps))
+
+    def _steps(self, i: int, j: int) -> Iterator[tuple[int, int]]:
+        """Where to go next, small steps first; last the whole rest."""
+        ends = (len(self.a), len(self.b))
+        near = [
+            (k, m)
+            for k in range(i, min(i + REACH, ends[0]) + 1)
+            for m in range(j, min(j + REACH, ends[1]) + 1)
+            if (k, m) != (i, j)
+        ]
+        near.sort(key=lambda each: (sum(each), abs(each[0] - i - each[1] + j)))
+        if ends not in near and ends != (i, j):
+            near.append(ends)
+        for k, m in near:
+            if size_of(self.a.places[k]) == size_of(self.b.places[m]):
+                yield k, m
+
+    def _outcome(self, i: int, k: int, j: int, m: int) -> Outcome | None:
+        key = (i, k, j, m)
+        if key not in self._found:
+            if self.left == 0:
+                return None
+            self.left -= 1
+            self._found[key] = self.comparer.compare(self.a.part(i, k), self.b.part(j, m))
+        return self._found[key]
+
+
+def holds(comparer: Comparer, a: Block, b: Block, maps: list[Map]) -> bool:
+    """Whether b with the weights that the maps give from those of a is a, at random points."""
+    for prime in range(len(PRIMES)):
+        weights = {node: comparer.random(1, size_of(node), prime=prime) for node in a.order}
+        start = comparer.random(1, a.inputs, prime=prime)
+        values: dict[Node, Array] = {}
+        for way in maps:
+            values |= comparer.apply(way, weights, prime)
+        flat = [values.get(node, np.zeros((1, size_of(node)), np.int64)) for node in b.order]
+        empty = np.zeros((1, 0), np.int64)
+        left = comparer.value(a, start, np.concatenate([*weights.values(), empty], 1), prime)
+        right = comparer.value(b, start, np.concatenate([*flat, empty], 1), prime)
+        if not np.array_equal(left, right):
+            return False
+    return True
