@@ -12,8 +12,8 @@ from isoconv.errors import ArgumentError, explain
 from isoconv.ir.graph import Graph, Node
 from isoconv.ops.recorder import Array
 from isoconv.reference import run
-from isoconv.rewrite.proof.blocks import Block, size_of
-from isoconv.rewrite.proof.compare import Map, Reading
+from isoconv.rewriting.proof.blocks import Block, size_of
+from isoconv.rewriting.proof.compare import Map, Reading
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from isoconv.equivalence.sides import Shape, Side
 from isoconv.equivalence.witness import witness
 from isoconv.gradient import vjp
 from isoconv.ir.graph import Node, sort
-from isoconv.rewrite.proof.blocks import Block
-from isoconv.rewrite.proof.compare import SYNTAX, Comparer, Map
-from isoconv.rewrite.proof.field import PRIMES, Array
-from isoconv.rewrite.proof.refute import Refuter
-from isoconv.rewrite.proof.search import Search, holds
-from isoconv.rewrite.proof.values import NotUnderstoodError
+from isoconv.rewriting.proof.blocks import Block
+from isoconv.rewriting.proof.compare import SYNTAX, Comparer, Map
+from isoconv.rewriting.proof.field import PRIMES, Array
+from isoconv.rewriting.proof.refute import Refuter
+from isoconv.rewriting.proof.search import Search, holds
+from isoconv.rewriting.proof.values import NotUnderstoodError
 
 
 def decide_free(a: Side, b: Side) -> Equivalence:

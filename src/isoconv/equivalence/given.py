@@ -10,8 +10,8 @@ from isoconv.equivalence.free import Free
 from isoconv.equivalence.sides import Side
 from isoconv.equivalence.witness import results, shaped
 from isoconv.ops.recorder import Array
-from isoconv.rewrite.proof.compare import TABLE
-from isoconv.rewrite.proof.field import PRIMES
+from isoconv.rewriting.proof.compare import TABLE
+from isoconv.rewriting.proof.field import PRIMES
 
 ULPS = 16
 """How many roundings of the dtype may stand between two weights that came from the same."""

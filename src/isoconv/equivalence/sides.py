@@ -20,8 +20,8 @@ from isoconv.models.sequential import Sequential
 from isoconv.ops.program import Spec, Trace, trace
 from isoconv.ops.recorder import Array, training_scope
 from isoconv.ops.variable import Variable, without_initial_values
-from isoconv.rewrite.proof.blocks import Block, flattened, substitute
-from isoconv.rewrite.proof.normal import Normal
+from isoconv.rewriting.proof.blocks import Block, flattened, substitute
+from isoconv.rewriting.proof.normal import Normal
 
 Shape = tuple[int | None, ...]
 

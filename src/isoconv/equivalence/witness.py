@@ -12,7 +12,7 @@ from isoconv.equivalence.answer import Counterexample
 from isoconv.equivalence.sides import Side
 from isoconv.ops.recorder import Array
 from isoconv.reference import run
-from isoconv.rewrite.proof.refute import Refutation
+from isoconv.rewriting.proof.refute import Refutation
 
 FIT = 4_000_000
 """The most numbers that are written down to fit the weights of the other side."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isoconv.rewrite.proof.blocks import Block
-from isoconv.rewrite.proof.compare import TABLE, Comparer
-from isoconv.rewrite.proof.field import PRIMES, Array
-from isoconv.rewrite.proof.values import evaluate
+from isoconv.rewriting.proof.blocks import Block
+from isoconv.rewriting.proof.compare import TABLE, Comparer
+from isoconv.rewriting.proof.field import PRIMES, Array
+from isoconv.rewriting.proof.values import evaluate
 
 Run = Callable[[Array, Array], tuple[Array, Array]]
 """The true results [points, outputs] of a block for inputs and weights that are whole numbers, and

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from isoconv.ir.graph import Node
-from isoconv.rewrite.proof.blocks import Block, Chain, size_of
-from isoconv.rewrite.proof.compare import Comparer, Map, Outcome
-from isoconv.rewrite.proof.field import PRIMES, Array
+from isoconv.rewriting.proof.blocks import Block, Chain, size_of
+from isoconv.rewriting.proof.compare import Comparer, Map, Outcome
+from isoconv.rewriting.proof.field import PRIMES, Array
 
 REACH = 4
 """Places that one step of the way may take on either side."""

@@ -10,8 +10,8 @@ from math import inf, prod
 from isoconv.ir.graph import Node, rebuild, rewrite
 from isoconv.ir.ops import OPS, make
 from isoconv.ir.sizes import number
-from isoconv.rewrite.proof.normal import Normal
-from isoconv.rewrite.proof.values import needed
+from isoconv.rewriting.proof.normal import Normal
+from isoconv.rewriting.proof.values import needed
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Node, rewrite
 from isoconv.ir.ops import OPS, make
 from isoconv.ir.sizes import number
-from isoconv.rewrite.proof.groups import aligned
+from isoconv.rewriting.proof.groups import aligned
 
 Shape = tuple[int, ...]
 

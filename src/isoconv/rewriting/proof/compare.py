@@ -10,9 +10,9 @@ import numpy as np
 
 from isoconv.ir.graph import Node
 from isoconv.ir.ops import make
-from isoconv.rewrite.proof.blocks import Block, size_of
-from isoconv.rewrite.proof.field import PRIMES, Array, Field
-from isoconv.rewrite.proof.values import evaluate
+from isoconv.rewriting.proof.blocks import Block, size_of
+from isoconv.rewriting.proof.field import PRIMES, Array, Field
+from isoconv.rewriting.proof.values import evaluate
 
 Pullback = Callable[[Sequence[Node], Sequence[Node], Sequence[Node]], list[Node]]
 

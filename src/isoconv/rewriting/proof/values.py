@@ -16,7 +16,7 @@ import numpy as np
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Node
 from isoconv.ir.sizes import number
-from isoconv.rewrite.proof.field import Array, Field
+from isoconv.rewriting.proof.field import Array, Field
 
 KEEPS_ZERO = frozenset(
     ["relu", "abs", "sign", "floor", "sqrt", "expm1", "log1p", "tanh", "erf", "sin"]

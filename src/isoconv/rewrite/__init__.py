@@ -1,1 +1,0 @@
-"""Equations between graphs, and how equality is decided; no cost, no machine."""
