@@ -79,6 +79,7 @@ from isoconv.layers.separable import (
     SeparableConv2D,
     SeparableConv3D,
 )
+from isoconv.layers.text import TextVectorization
 from isoconv.layers.transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from isoconv.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
 from isoconv.layers.wrapping import Identity, Lambda, Masking, TimeDistributed
@@ -207,6 +208,7 @@ __all__ = [
     "SpatialDropout2D",
     "SpatialDropout3D",
     "Subtract",
+    "TextVectorization",
     "TimeDistributed",
     "UpSampling1D",
     "UpSampling2D",

@@ -100,6 +100,13 @@ class Layer(State):
         if cls.__module__.startswith("isoconv.layers"):
             registry.builtin("layers")(cls)
 
+    preprocesses = False
+    """Whether the layer stands before all others and takes what no program takes, such as text."""
+
+    def preprocess(self, given: Any) -> Any:
+        """What the layer makes of data before a program sees it."""
+        return given
+
     # -- what subclasses write -----------------------------------------------------------------
 
     def build(self, input_shape: Any) -> None:

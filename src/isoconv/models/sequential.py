@@ -100,6 +100,8 @@ class Sequential(Model):
         return self.layers
 
     def prepare(self, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        if self._stack and self._stack[0].preprocesses:
+            args = tuple(map(self._stack[0].preprocess, args))
         if self._shape_is_given:
             return super().prepare(args, kwargs)
         return Layer.prepare(self, args, kwargs)

@@ -8,12 +8,15 @@ from isoconv.registry import (
     get_registered_object,
     register_keras_serializable,
 )
+from isoconv.utils.arrays import pad_sequences, to_categorical
 
 __all__ = [
     "clear_session",
     "custom_object_scope",
     "get_registered_name",
     "get_registered_object",
+    "pad_sequences",
     "register_keras_serializable",
     "set_random_seed",
+    "to_categorical",
 ]
