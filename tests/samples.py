@@ -42,6 +42,7 @@ SAMPLES |= {
     "size": make("size", dim=N * L, dtype="float32"),
     "random": make("random", KEY, shape=(N, L), dtype="float64"),
     "reshape": make("reshape", X, shape=(N, L * 3)),
+    "after": make("after", X, ROW),
     "transpose": make("transpose", X, perm=(2, 0, 1)),
     "broadcast": make("broadcast", ROW, shape=(N, L, 3)),
     "pad": make("pad", X, low=(1, -1, 0), high=(0, 2, 0), interior=(0, 1, 0), value=2.5),

@@ -19,7 +19,7 @@ ORDER = [
     (0, ["errors", "naming", "atomic"]),
     (0, ["dtypes", "settings", "optional", "registry"]),
     (1, ["ir"]),
-    (2, ["reference", "gradient", "rewriting", "plan"]),
+    (2, ["reference", "gradient", "recompute", "rewriting", "plan"]),
     (3, ["codegen"]),
     (4, ["runtime"]),
     (5, ["compiler"]),

@@ -15,15 +15,21 @@ from isoconv.ops.program import Compiled, Program, Spec, no_axes, runtime_specs
 from isoconv.ops.recorder import current, recording, training_scope
 from isoconv.ops.tensor import Tensor
 from isoconv.ops.variable import Variable
+from isoconv.recompute import Recomputation
 
 
 def gradients(
-    outputs: Any, wrt: Sequence[Tensor | Variable], cotangents: Any = None
+    outputs: Any,
+    wrt: Sequence[Tensor | Variable],
+    cotangents: Any = None,
+    recompute: bool = False,
 ) -> list[Tensor]:
     """Inside a trace: what reaches each of `wrt` when `cotangents` reach the outputs.
 
     outputs: a Tensor, or any structure of them. cotangents: the same structure; 1 for each
     scalar output if left out. Variables mean the values they had when the program began.
+    recompute: whether values are computed again on the way back rather than kept, where that saves
+    memory; it changes no bit.
     """
     recorder = current()
     ends: list[Tensor] = [as_tensor(leaf) for leaf in tree.leaves(outputs)]
@@ -34,7 +40,9 @@ def gradients(
     nodes: list[Node] = [
         recorder.variable(each) if isinstance(each, Variable) else each.node for each in wrt
     ]
-    found = gradient.vjp([end.node for end in ends], nodes, [flow.node for flow in flows])
+    last = [end.node for end in ends]
+    read = Recomputation(last) if recompute else None
+    found = gradient.vjp(last, nodes, [flow.node for flow in flows], read)
     return [Tensor(node) for node in found]
 
 

@@ -19,6 +19,10 @@ from isoconv.ir.sizes import Dim, Shape
 Rule = Callable[[Node, Node, int], Node]
 """`rule(dy, y, operand)`: what reaches operand number `operand` of the node `y`."""
 
+Reader = Callable[[Node, Node], Node]
+"""`read(y, dy)`: the value of `y` for the way back, when `dy` has reached it: `y` itself if values
+are kept, or one that is computed again."""
+
 FLAT = frozenset(
     {"input", "full", "iota", "size", "random", "sign", "floor", "argmax", "pool_argmax"}
     | {"lt", "le", "eq", "and", "or", "not"}
@@ -26,11 +30,16 @@ FLAT = frozenset(
 """Operations whose derivative is zero everywhere, or that have none: nothing flows through."""
 
 
-def vjp(outputs: Sequence[Node], wrt: Sequence[Node], cotangents: Sequence[Node]) -> list[Node]:
+def vjp(
+    outputs: Sequence[Node],
+    wrt: Sequence[Node],
+    cotangents: Sequence[Node],
+    read: Reader | None = None,
+) -> list[Node]:
     """What reaches each node of `wrt` when `cotangents` reach the outputs.
 
     Only operations between `wrt` and the outputs are differentiated; a node that nothing reaches
-    gets zeros.
+    gets zeros. read: how the way back reads values of the way forth; kept ones if left out.
     """
     order = sort(outputs)
     live = _influenced(order, wrt)
@@ -41,9 +50,10 @@ def vjp(outputs: Sequence[Node], wrt: Sequence[Node], cotangents: Sequence[Node]
     for node in reversed(order):
         if node in found and node.op not in FLAT:
             with origin(node.origin):
+                value = node if read is None else read(node, found[node])
                 for index, operand in enumerate(node.inputs):
                     if operand in live:
-                        flow = RULES[node.op](found[node], node, index)
+                        flow = RULES[node.op](found[node], value, index)
                         _accumulate(found, operand, _fit(flow, operand, node.op))
     return [found.get(node) or _zeros(node) for node in wrt]
 
@@ -212,6 +222,10 @@ def _each(*rules: Callable[..., Node]) -> Rule:
     return lambda dy, y, operand: rules[operand](dy, y, *y.inputs)
 
 
+def _after(dy: Node, y: Node, operand: int) -> Node:
+    return dy if operand == 0 else _zeros(y.inputs[1])
+
+
 def _none(*_: Node) -> Node:
     raise InternalError("a gradient was asked of an operand that has none")
 
@@ -252,6 +266,7 @@ RULES: dict[str, Rule] = {
     "cast": _each(lambda dy, y, x: make("cast", dy, dtype=x.dtype)),
     # views
     "reshape": _each(lambda dy, y, x: make("reshape", dy, shape=x.shape)),
+    "after": _after,
     "transpose": _each(lambda dy, y, x: make("transpose", dy, perm=_inverse(y["perm"]))),
     "broadcast": _each(lambda dy, y, x: _sum(dy, _repeated(x, y))),
     "pad": _each(_pad),

@@ -49,6 +49,11 @@ def _reshape(p: Pull, node: Node, index: Index, mask: Value | None) -> Value:
     return p.value(x, tuple(ZERO if dim == 1 else next(places) for dim in x.shape), mask)
 
 
+def _after(p: Pull, node: Node, index: Index, mask: Value | None) -> Value:
+    """Only the order of kernels hangs on it, which `plan` sees to."""
+    return p.value(node.inputs[0], index, mask)
+
+
 def _transpose(p: Pull, node: Node, index: Index, mask: Value | None) -> Value:
     places = dict(zip(node["perm"], index, strict=True))
     return p.value(node.inputs[0], tuple(places[axis] for axis in range(len(index))), mask)
@@ -156,6 +161,7 @@ VIEWS: Mapping[str, Emission] = {
     "iota": _iota,
     "random": _random,
     "reshape": _reshape,
+    "after": _after,
     "transpose": _transpose,
     "broadcast": _broadcast,
     "reverse": _reverse,

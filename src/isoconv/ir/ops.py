@@ -159,6 +159,7 @@ row(
 # -- views ------------------------------------------------------------------------------------
 
 row("reshape", "view", 1, "shape", rules.reshape, "the same elements in row-major order", (0,))
+row("after", "view", 2, "", rules.after, "operand 0, not used before operand 1 is there", (0,))
 row("transpose", "view", 1, "perm", rules.transpose, "axis perm[i] becomes axis i", (0,))
 row("broadcast", "view", 1, "shape", rules.broadcast, "axes of size 1 repeated", (0,))
 row(

@@ -146,6 +146,10 @@ def reshape(inputs: Sequence[Node], attrs: Attrs) -> tuple[Shape, str]:
     return attrs["shape"], x.dtype
 
 
+def after(inputs: Sequence[Node], attrs: Attrs) -> tuple[Shape, str]:
+    return inputs[0].shape, inputs[0].dtype
+
+
 def transpose(inputs: Sequence[Node], attrs: Attrs) -> tuple[Shape, str]:
     (x,) = inputs
     _axes_within("transpose", x.rank, attrs["perm"])

@@ -48,6 +48,11 @@ class Step:
             self._recent[epoch(), *key[1:]] = found
         return found
 
+    @property
+    def arena_bytes(self) -> int:
+        """The most memory that values in between took."""
+        return max((program.arena_bytes for program in self._recent.values()), default=0)
+
     def _build(self, data: Data, arrays: Sequence[Array]) -> None:
         """Makes the variables of the model and the optimizer, where they are missing."""
         model = self._model

@@ -80,15 +80,21 @@ class Training(_Base):
         steps_per_execution: int = 1,
         jit_compile: Any = "auto",
         auto_scale_loss: bool = True,
+        memory: str = "default",
     ) -> None:
         """Says how the model is trained.
 
         optimizer, loss, metrics: names, objects or functions of (y_true, y_pred); one loss for all
         outputs, or a list or dict of them; metrics as a list, or for several outputs a list or
         dict of lists. loss_weights: what losses are multiplied by in their sum. weighted_metrics:
-        metrics that heed sample weights. The others are taken for Keras' sake: a step is always
-        compiled, and never more than one.
+        metrics that heed sample weights. memory: "low" keeps about the square root of the layers'
+        outputs for the way back, and computes the others again: less memory (`step_bytes` says how
+        much), about a third more time, the same bits. The other arguments are taken for Keras'
+        sake: a step is always compiled, and never more than one.
         """
+        if memory not in ("default", "low"):
+            where = self.where("compile: memory")
+            raise ArgumentError(explain(where, repr(memory), "'default' or 'low'"))
         self.optimizer = optimizers.get(optimizer)
         if not isinstance(self.optimizer, optimizers.Optimizer):
             where = self.where("compile: optimizer")
@@ -104,6 +110,7 @@ class Training(_Base):
         names = self._names_of_outputs()
         self._objective = Objective(loss, loss_weights, metrics, weighted_metrics, names)
         self._loss_tracker = Mean("loss")
+        self._memory = memory
         self._steps = None
         self.compiled = True
 
@@ -159,7 +166,8 @@ class Training(_Base):
         loss = self.compute_loss(x, y, y_pred, sample_weight)
         self._track_loss(loss, x)
         weights = self.trainable_variables
-        self.optimizer.apply(gradients(loss, weights), weights)
+        low = self.way_of_training.memory == "low"
+        self.optimizer.apply(gradients(loss, weights, recompute=low), weights)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def test_step(self, data: Any) -> dict[str, Any]:
@@ -204,6 +212,13 @@ class Training(_Base):
         if self._loss_tracker is not None:
             batch = next(tree.leaves(x)).dims[0]
             self._loss_tracker.update_state(loss, sample_weight=batch)
+
+    @property
+    def step_bytes(self) -> int:
+        """The peak of what training steps took besides data, weights and the optimizer's state:
+        the bytes of the largest arena of values in between, of the batches trained on so far.
+        """
+        return 0 if self._steps is None else self._steps[0].arena_bytes
 
     @property
     def metrics(self) -> list[Metric]:

@@ -134,6 +134,11 @@ class Program:
         filled = iter(outputs)
         return tree.transform(lambda leaf: None if leaf is None else next(filled), result)
 
+    @property
+    def arena_bytes(self) -> int:
+        """The most memory that values in between took in a call."""
+        return self._run.arena_bytes
+
     def _hand_out_losses(self, values: Sequence[Array]) -> None:
         """Gives the losses added on the way to those who added them."""
         found: dict[int, list[Array]] = {}

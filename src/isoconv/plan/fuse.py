@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from isoconv.ir.graph import Graph, Node
 from isoconv.ir.ops import OPS
 from isoconv.plan.kernel import ANCHORS, REDUCTIONS, Step, is_dense, make_step
-from isoconv.plan.memory import owner
+from isoconv.plan.memory import ALIASES, owner
 
 _LEAVES = ("full", "size", "iota")
 # Repeating these in every reader costs less than a trip to memory.
@@ -34,12 +34,12 @@ class _Partition:
 
     def steps(self) -> list[Step]:
         # A reshaped number is computed where it is read; any other reshape names a buffer.
-        named = {n for n in self.graph.nodes if n.op == "reshape" and not self._is_number(n)}
+        named = {n for n in self.graph.nodes if n.op in ALIASES and not self._is_number(n)}
         held = {owner(n) for n in (*named, *self.graph.outputs)}
         lying = [
             n
             for n in self.graph.nodes
-            if n not in self.inline and (n in held or n.op not in (*_LEAVES, "reshape"))
+            if n not in self.inline and (n in held or n.op not in (*_LEAVES, *ALIASES))
         ]
         leaves = set(lying) | named
         together = self._share_kernels(lying)
@@ -62,7 +62,7 @@ class _Partition:
         cheap = node.op in _CHEAP
         if (
             node not in self.outputs
-            and node.op != "reshape"
+            and node.op not in ALIASES
             and users
             and (len(set(users)) == 1 or cheap)
             and all(self._accepts(user, node) for user in users)
@@ -99,7 +99,7 @@ class _Partition:
             )
         if node.op == "transpose" and self._is_summed(user):
             return False
-        if user.op == "reshape" or (self.home.get(user) is None and node.op not in _CHEAP):
+        if user.op in ALIASES or (self.home.get(user) is None and node.op not in _CHEAP):
             return False
         return kind in ("elementwise", "view") or user.op in REDUCTIONS
 

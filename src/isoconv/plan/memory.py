@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from isoconv import dtypes
 from isoconv.ir.graph import Node
@@ -17,6 +18,10 @@ from isoconv.plan.kernel import Step
 ALIGNMENT = 64
 # What an unknown size is taken for when slots are matched; only the choice depends on it.
 _TYPICAL = 64
+
+
+ALIASES = ("reshape", "after")
+"""Operations whose results are other names for a buffer."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +51,19 @@ class Layout:
 
 def owner(node: Node) -> Node:
     """The node whose buffer this one is another name for."""
-    while node.op == "reshape":
-        (node,) = node.inputs
+    while node.op in ALIASES:
+        node = node.inputs[0]
     return node
+
+
+def needed(node: Node) -> list[Node]:
+    """The owners of what must be there before a node is read: its own, and what it comes after."""
+    found = []
+    while node.op in ALIASES:
+        if node.op == "after":
+            found += needed(node.inputs[1])
+        node = node.inputs[0]
+    return [*found, node]
 
 
 def layout(steps: Sequence[Step], given: Mapping[Node, Place]) -> Layout:
@@ -79,6 +94,12 @@ def _bytes(node: Node) -> Dim:
 
 def _typical(size: Dim) -> int:
     return evaluate(size, dict.fromkeys(names(size), _TYPICAL))
+
+
+@lru_cache(4096)
+def typical_bytes(node: Node) -> int:
+    """The bytes of a value, its unknown sizes being taken for typical ones."""
+    return _typical(_bytes(node))
 
 
 def _take(plan: Layout, free: list[int], size: Dim) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from isoconv import settings
-from isoconv.errors import InternalError, explain
+from isoconv.errors import explain
 from isoconv.ir.graph import Graph, Node
 from isoconv.ir.ops import OPS
 from isoconv.ir.sizes import names
@@ -15,7 +15,8 @@ from isoconv.ir.verify import Check, obligations, verify
 from isoconv.plan.fuse import partition
 from isoconv.plan.kernel import Step, copy_step
 from isoconv.plan.lower import lower, turn_weights
-from isoconv.plan.memory import Layout, Place, Tensor, layout, owner
+from isoconv.plan.memory import Layout, Place, Tensor, layout, needed, owner
+from isoconv.plan.order import lightest
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def _schedule(
     before: dict[int, set[int]] = {}
     number = {id(step): i for i, step in enumerate(steps)}
     for i, step in enumerate(steps):
-        sources = (writer.get(owner(node)) for node in step.inputs)
+        sources = (writer.get(source) for node in step.inputs for source in needed(node))
         before[i] = {number[id(source)] for source in sources if source is not None} - {i}
     refused = []
     for given, node in overwritten.items():
@@ -126,19 +127,7 @@ def _schedule(
             refused.append(given)
         else:
             before[late] |= readers
-    order: dict[int, None] = {}
-
-    def visit(i: int) -> None:
-        if i not in order:
-            for j in sorted(before[i]):
-                visit(j)
-            order.setdefault(i)
-
-    for i in range(len(steps)):
-        visit(i)
-    if len(order) != len(steps):
-        raise InternalError("the steps of a program need one another in a circle")
-    return [steps[i] for i in order], refused
+    return lightest(steps, before, set(graph.inputs) | set(map(owner, graph.outputs))), refused
 
 
 def _needs(before: Mapping[int, set[int]], step: int, other: int) -> bool:

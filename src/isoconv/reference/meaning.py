@@ -108,6 +108,10 @@ def _reshape(call: Call, x: Array) -> Array:
     return x.reshape(call.shape)
 
 
+def _after(call: Call, x: Array, first: Array) -> Array:
+    return x
+
+
 def _transpose(call: Call, x: Array) -> Any:
     return x.transpose(call["perm"])
 
@@ -193,6 +197,7 @@ MEANING |= {
     "size": _size,
     "random": _random,
     "reshape": _reshape,
+    "after": _after,
     "transpose": _transpose,
     "broadcast": _broadcast,
     "pad": _pad,

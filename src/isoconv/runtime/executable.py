@@ -75,6 +75,12 @@ class Executable:
                 self._frames.append(frame)
         return outputs
 
+    @property
+    def arena_bytes(self) -> int:
+        """The most memory that values in between took in a call."""
+        with self._lock:
+            return max((frame.words[driver.CAPACITY] for frame in self._frames), default=0)
+
     def _remember(self, shapes: tuple[tuple[int, ...], ...], sizes: dict[str, int]) -> _Binding:
         """Keeps what follows from shapes for the next call with them."""
         outputs = [
