@@ -58,6 +58,7 @@ _MODULES = {
     "regularizers": "isoconv.training.regularizers",
     "settings": "isoconv.settings",
     "spec": "isoconv.spec",
+    "torch": "isoconv.torch",
     "training": "isoconv.training",
     "utils": "isoconv.utils",
 }
@@ -110,6 +111,7 @@ __all__ = [
     "set_image_data_format",
     "settings",
     "spec",
+    "torch",
     "training",
     "utils",
     "value_and_grad",
