@@ -235,6 +235,12 @@ class Builder:
         align = align or SIZES[element_type(value.type)]
         self.lines.append(f"  store {value}, {address}, align {align}")
 
+    def prefetch(self, address: Value) -> None:
+        """Brings the line of an address, which need not be valid, into the nearest cache."""
+        flags = (Value(number, "i32") for number in "031")
+        self.lines.append(f"  call void @llvm.prefetch.p0({address}, {', '.join(map(str, flags))})")
+        self.declared["llvm.prefetch.p0"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
+
     def load_masked(self, address: Value, type_: str, mask: Value) -> Value:
         """Lanes outside the mask are not read and hold zero."""
         zero = self.const(type_, 0)

@@ -461,6 +461,8 @@ class _Work:
                 0, whole, step=unroll, carried=sums, at_least_once=known is not None
             ) as loop:
                 sums = loop.carried
+                if self.tile.form.terms > _SHORT:
+                    self._fetch(pointers, loop.index)
                 for u in range(unroll):
                     sums = self._step(pointers, weights, loop.index, u, sums)
                 loop.next = tuple(sums)
@@ -486,6 +488,13 @@ class _Work:
         return [
             (b.opaque(b.at(b.at(data, row.window, scalar), row.offset, scalar)), 0) for row in rows
         ]
+
+    def _fetch(self, rows: Sequence[tuple[Value, int]], index: Value) -> None:
+        """Asks for what the next tile reads: processors foresee no streams as short as these."""
+        b, scalar = self.tile.b, self.tile.scalar
+        ahead = len(rows) * self.along.phase.step * self.tile.form.data_width
+        for pointer, offset in rows:
+            b.prefetch(b.at(b.at(pointer, index, scalar), offset + ahead, scalar))
 
     def _step(
         self,
