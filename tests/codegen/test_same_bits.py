@@ -28,6 +28,13 @@ CASES = {
     "samples in a tile": ([SAME], 40, 16, 1, (5,)),
     "causal": ([CAUSAL], 16, 20, 1, (19,)),
     "a longer line": ([SAME], 5, 32, 1, (470,)),
+    "depthwise": ([SAME, SAME], 20, 20, 20, (5, 23)),
+    "depthwise, long": ([Axis(31)], 16, 16, 16, (90,)),
+    "depthwise, tiny images": ([SAME, STRIDED], 33, 33, 33, (4, 7)),
+    "small groups": ([SAME, SAME], 40, 40, 10, (5, 23)),
+    "pairs": ([STRIDED, DILATED], 34, 34, 17, (7, 9)),
+    "fewer channels than filters": ([SAME], 10, 40, 5, (19,)),
+    "a tap of eight": ([Axis(1)], 32, 32, 4, (21,)),
     "groups": ([SAME, VALID], 34, 34, 2, (6, 9)),
 }
 FACES = {"y": "xw", "x": "wy", "w": "xy"}

@@ -1,6 +1,7 @@
-"""Depthwise forms: lanes are channels, a block of neighbouring outputs stays in registers.
+"""Depthwise forms, and those of small groups: lanes are filters of several groups, a block of
+neighbouring outputs stays in registers.
 
-Each input row is loaded once for all the outputs of a block that it reaches. Taps are taken in
+Each input row is loaded once for all the outputs of a block that it reaches. Terms are taken in
 chunks, so that kernels of any length are the same few instructions. Outputs at the edges, some of
 whose taps are absent, are pulled one by one.
 """
@@ -14,6 +15,7 @@ from isoconv.codegen import taps
 from isoconv.codegen.edges import Bounds, bounds, cover
 from isoconv.codegen.emit import SCALARS, Value, vector_type
 from isoconv.codegen.frame import Frame
+from isoconv.codegen.groups import Groups
 from isoconv.codegen.index import Coord
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Node
@@ -56,9 +58,12 @@ class _Depthwise:
         self.scalar = SCALARS[anchor.dtype]
         self.vector = vector_type(self.scalar, self.lanes)
         self.pull = self.frame.pull(self.lanes)
-        # Half of the registers accumulate, a quarter holds weights, the rest is for the inputs.
-        self.deep = machine.registers // 2
-        self.chunk = min(self.inner.taps, machine.registers // 4)
+        self.groups = Groups(self.b, anchor, self.lanes)
+        # About half of the registers accumulate, some hold weights, the rest is for the inputs: one
+        # of them, or each channel of a group spread out.
+        deep, held = (16, 8) if self.groups.channels == 1 else (13, 12)
+        self.deep = (machine.registers * deep // 32, machine.registers // 8)
+        self.chunk = min(self.inner.taps * self.groups.channels, machine.registers * held // 32)
 
     def text(self) -> str:
         frame, b = self.frame, self.b
@@ -102,9 +107,11 @@ class _Depthwise:
         self.pull.store(value, self.frame.targets[0], self.root, index, mask)
 
     def _block(
-        self, places: Sequence[Coord], channel: Coord, mask: Value | None, at: Value
+        self, places: Sequence[Coord], channel: Coord, mask: Value | None, at: Value, deep: int
     ) -> None:
         b, sizes = self.b, self.frame.sizes
+        source = self.groups.source(channel.base)
+        inputs = self.groups.mask(source, sizes(self.x.shape[-1]), mask)
         outer = [
             taps.forward(b, sizes, axis, c.base, length)
             for axis, c, length in zip(
@@ -114,7 +121,7 @@ class _Depthwise:
                 strict=True,
             )
         ]
-        zeros = [b.const(self.vector, 0)] * self.deep
+        zeros = [b.const(self.vector, 0)] * deep
 
         def add(numbers: list[Value], carried: tuple[Value, ...]) -> Sequence[Value]:
             rows = [
@@ -125,14 +132,14 @@ class _Depthwise:
                 b.add(t.tap, b.mul(j, t.tap_step)) for t, j in zip(outer, numbers, strict=True)
             ]
             start = b.sub(b.mul(at, self.inner.stride), sizes(self.inner.low))
-            index = (*places[: self.first], *rows, Coord(start), Coord(channel.base))
+            index = (*places[: self.first], *rows, Coord(start), Coord(source))
             offset = self.pull.lanes.offset(index, self.pull.strides(self.x.shape)).base
             x = b.at(self.frame.pointers[self.x], offset, self.scalar)
             zero = Coord(b.i64(0))
             index = (*map(Coord, found), zero, zero, Coord(channel.base))
             offset = self.pull.lanes.offset(index, self.pull.strides(self.w.shape)).base
             w = b.at(self.frame.pointers[self.w], offset, self.scalar)
-            return self._taps(x, w, mask, carried)
+            return self._terms(x, w, inputs, mask, carried)
 
         totals = self.pull.nest([t.count for t in outer], zeros, add)
         for number, total in enumerate(totals):
@@ -140,46 +147,58 @@ class _Depthwise:
             self._single(places, channel, mask, b.add(at, number))
         del self.pull.held[self.node]
 
-    def _taps(
-        self, x: Value, w: Value, mask: Value | None, totals: Sequence[Value]
+    def _terms(
+        self,
+        x: Value,
+        w: Value,
+        inputs: Value | None,
+        mask: Value | None,
+        totals: Sequence[Value],
     ) -> Sequence[Value]:
-        """All taps of the last axis, a chunk at a time."""
-        b, axis = self.b, self.inner
-        channels = self.frame.sizes(self.x.shape[-1])
-        whole, rest = divmod(axis.taps, self.chunk)
-        with b.loop(0, whole, carried=totals, at_least_once=True) as loop:
-            tap = b.mul(loop.index, self.chunk) if whole > 1 else b.i64(0)
-            loop.next = tuple(self._chunk(x, w, mask, tap, self.chunk, loop.carried, channels))
-        if not rest:
-            return loop.results
-        tap = b.i64(whole * self.chunk)
-        return self._chunk(x, w, mask, tap, rest, loop.results, channels)
+        """All taps of the last axis and channels of a group, a chunk at a time."""
+        each = self.groups.channels
+        count = self.inner.taps * each
+        # Chunks begin at a tap where they may, so that they are alike and stand in one loop.
+        size = max(self.chunk // each, 1) * each
+        whole = count // size if size <= self.chunk else 0
+        with self.b.loop(0, whole, carried=totals) as loop:
+            tap = self.b.mul(loop.index, size // each)
+            pairs = [divmod(term, each) for term in range(size)]
+            loop.next = tuple(self._chunk(x, w, inputs, mask, tap, pairs, loop.carried))
+        totals = loop.results
+        for start in range(whole * size, count, self.chunk):
+            terms = range(start, min(start + self.chunk, count))
+            pairs = [divmod(term, each) for term in terms]
+            totals = self._chunk(x, w, inputs, mask, self.b.i64(0), pairs, totals)
+        return totals
 
     def _chunk(
         self,
         x: Value,
         w: Value,
+        inputs: Value | None,
         mask: Value | None,
         tap: Value,
-        count: int,
+        pairs: Sequence[tuple[int, int]],
         totals: Sequence[Value],
-        channels: Value,
     ) -> list[Value]:
-        """`count` taps from `tap` on, for every output of the block."""
-        b, axis = self.b, self.inner
+        """Some (tap, channel) pairs, taps counted from `tap`, for every output of the block."""
+        b, axis, each = self.b, self.inner, self.groups.channels
+        channels, filters = (self.frame.sizes(node.shape[-1]) for node in (self.x, self.node))
         data = b.at(x, b.mul(b.mul(tap, axis.dilation), channels), self.scalar)
-        weights = b.at(w, b.mul(tap, channels), self.scalar)
-        held = [self._load(weights, b.mul(channels, k), mask) for k in range(count)]
+        weights = b.at(w, b.mul(b.mul(tap, each), filters), self.scalar)
+        held = [self._load(weights, b.mul(filters, k * each + c), mask) for k, c in pairs]
         sums = list(totals)
-        reached: dict[int, list[tuple[int, int]]] = {}
-        for output in range(self.deep):
-            for k in range(count):
+        reached: dict[int, list[tuple[int, int, int]]] = {}
+        for output in range(len(sums)):
+            for number, (k, c) in enumerate(pairs):
                 row = output * axis.stride + k * axis.dilation
-                reached.setdefault(row, []).append((output, k))
+                reached.setdefault(row, []).append((c, output, number))
         for row in sorted(reached):
-            value = self._load(data, b.mul(channels, row), mask)
-            for output, k in reached[row]:
-                sums[output] = b.fma(value, held[k], sums[output])
+            address = b.at(data, b.mul(channels, row), self.scalar)
+            spread = self.groups.spread(address, inputs)
+            for c, output, number in sorted(reached[row]):
+                sums[output] = b.fma(spread(c), held[number], sums[output])
         return sums
 
     def _load(self, base: Value, offset: Value, mask: Value | None) -> Value:

@@ -74,19 +74,24 @@ def blocks(p: Pull, count: Value, deep: int, block: Callable[[Value, int], None]
 def cover(
     p: Pull,
     rows: Bounds,
-    deep: int,
-    block: Callable[[Value], None],
+    deep: tuple[int, int],
+    block: Callable[[Value, int], None],
     single: Callable[[Value], None],
 ) -> None:
-    """Blocks of `deep` rows over those that meet all taps, and the others one by one.
+    """Blocks of `deep` rows over those that meet all taps, as many large ones as fit and small ones
+    for what is left, and the others one by one.
 
     The last block is moved back to end where the rows end; the rows it repeats come out the same.
-    Fewer rows than a block are done one by one.
+    Fewer rows than a small block are done one by one.
     """
-    b = p.b
+    b, (large, small) = p.b, deep
     inside = b.sub(rows.high, rows.low)
-    blocked = b.select(b.compare("sge", inside, b.i64(deep)), inside, b.i64(0))
-    tiles(p, blocked, deep, lambda at, _: block(b.add(rows.low, at)))
+    blocked = b.select(b.compare("sge", inside, b.i64(small)), inside, b.i64(0))
+    whole = b.mul(b.floordiv(blocked, large), large)
+    with b.loop(0, whole, step=large) as loop, p.scope():
+        block(b.add(rows.low, loop.index), large)
+    with b.loop(whole, blocked, step=small) as loop, p.scope():
+        block(b.add(rows.low, b.minimum(loop.index, b.sub(blocked, small))), small)
     with b.loop(0, b.sub(b.sub(rows.last, rows.first), blocked)) as loop, p.scope():
         row = b.add(rows.first, loop.index)
         skip = b.compare("sge", row, rows.low)

@@ -162,6 +162,13 @@ class Builder:
         zeros = f"<{lanes} x i32> zeroinitializer"
         return self.emit(type_, f"shufflevector {type_} {one.text}, {type_} poison, {zeros}")
 
+    def shuffle(self, vector: Value, lanes: Sequence[int]) -> Value:
+        """The lanes of a vector by number."""
+        numbers = ", ".join(f"i32 {lane}" for lane in lanes)
+        type_ = vector_type(element_type(vector.type), len(lanes))
+        operands = f"{vector}, {vector.type} poison, <{len(lanes)} x i32> <{numbers}>"
+        return self.emit(type_, f"shufflevector {operands}")
+
     def add(self, left: Value, right: Value | int) -> Value:
         """i64 addition with constants folded."""
         return self._integer("add", left, right, 0)

@@ -137,11 +137,7 @@ def _tree(p: Pull, vector: Value, join: Callable[[Value, Value], Value]) -> Valu
     lanes = ROW_LANES
     while lanes > 2:
         half = lanes // 2
-        sides = []
-        for start in (0, half):
-            numbers = ", ".join(f"i32 {n}" for n in range(start, start + half))
-            shuffle = f"{vector}, {vector.type} poison, <{half} x i32> <{numbers}>"
-            sides.append(b.emit(vector_type(scalar, half), f"shufflevector {shuffle}"))
+        sides = [b.shuffle(vector, range(start, start + half)) for start in (0, half)]
         vector, lanes = join(*sides), half
     first, second = (b.emit(scalar, f"extractelement {vector}, i64 {lane}") for lane in (0, 1))
     return join(first, second)

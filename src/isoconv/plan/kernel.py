@@ -268,11 +268,20 @@ def choose_kind(graph: Graph) -> str:
         return "scatter"
     if anchor.op in ("reduce_sum", "reduce_max") and anchor.inputs[0].rank - 1 in anchor["axes"]:
         return "rows"
+    if anchor.op == "conv" and anchor["axes"] and has_small_groups(anchor):
+        return "depthwise"
     if anchor.op == "conv" and is_dense(anchor):
         return "gram" if anchor["face"] == "w" else "tile"
-    if anchor.op == "conv" and anchor["face"] == "y" and anchor["axes"] and is_depthwise(anchor):
-        return "pull" if any(operand.op == "full" for operand in anchor.inputs) else "depthwise"
     return "pull"
+
+
+def has_small_groups(conv: Node) -> bool:
+    """Whether a form is depthwise, or its groups are so small that a vector holds several."""
+    groups = conv["groups"]
+    if conv["face"] != "y" or groups == 1 or any(part.op == "full" for part in conv.inputs):
+        return False
+    channels, filters = (number(part.shape[-1]) // groups for part in conv.inputs)
+    return is_depthwise(conv) or (filters in (2, 4, 8) and channels <= filters)
 
 
 def is_dense(conv: Node) -> bool:
