@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from isoconv.autodiff import value_and_grad, vjp
     from isoconv.equivalence import equivalent
     from isoconv.interop.onnx import from_onnx
+    from isoconv.interop.torch.exported import from_torch
     from isoconv.layers.base import Layer
     from isoconv.layers.input import Input
     from isoconv.models.jit import jit
@@ -71,6 +72,7 @@ _NAMES = {
     "equivalent": "isoconv.equivalence",
     "floatx": "isoconv.settings",
     "from_onnx": "isoconv.interop.onnx",
+    "from_torch": "isoconv.interop.torch.exported",
     "image_data_format": "isoconv.settings",
     "jit": "isoconv.models.jit",
     "load_model": "isoconv.models.saving",
@@ -94,6 +96,7 @@ __all__ = [
     "equivalent",
     "floatx",
     "from_onnx",
+    "from_torch",
     "image_data_format",
     "initializers",
     "jit",
