@@ -18,7 +18,7 @@ from isoconv.rewriting.proof.blocks import Block
 from isoconv.rewriting.proof.compare import SYNTAX, Comparer, Map
 from isoconv.rewriting.proof.field import PRIMES, Array
 from isoconv.rewriting.proof.refute import Refuter
-from isoconv.rewriting.proof.search import Search, holds
+from isoconv.rewriting.proof.search import Search, embedding, holds
 from isoconv.rewriting.proof.values import NotUnderstoodError
 
 
@@ -48,15 +48,45 @@ class Free:
             return self._answer("unknown", [reason])
 
     def _decide(self) -> Equivalence:
-        search = Search(self.comparer, self.left, self.right)
-        way = search.way(lambda found: found.equal)
-        if way is not None and holds(self.comparer, self.left, self.right, way.forth()):
-            maps = way.forth()
+        searches = [Search(self.comparer, self.left, self.right)]
+        maps = self._equal(searches[0])
+        if maps is None and self._has_transposes():
+            left, right = (side.block(side.shapes, sink=True)[0] for side in (self.a, self.b))
+            searches.append(Search(self.comparer, left, right, sink=True))
+            maps = self._equal(searches[1])
+        if maps is not None:
             return self._answer("equal", self._because(maps), self._map(self.a, self.b, maps))
-        forth, back = self._within(search)
+        forth, back = self._within(searches[0])
+        if len(searches) > 1 and (forth is None or back is None):
+            others = self._within(searches[1])
+            forth, back = forth or others[0], back or others[1]
+        shapes = {
+            node: variable.shape
+            for side, block in ((self.a, self.left), (self.b, self.right))
+            for node, variable in zip(block.weights, side.weights, strict=True)
+        }
+        forth = forth or embedding(self.comparer, self.left, self.right, shapes)
+        back = back or embedding(self.comparer, self.right, self.left, shapes)
         if forth is None and back is None:
             return self._refuted()
         return self._one_way(forth, back)
+
+    def _has_transposes(self) -> bool:
+        return any(n.op == "transpose" for each in (self.left, self.right) for n in _nodes(each))
+
+    def _equal(self, search: Search) -> list[Map] | None:
+        """The maps from a to b where every block has one that is one to one."""
+        way = search.way(lambda found: found.equal)
+        if way is None or not holds(self.comparer, self.left, self.right, way.forth()):
+            return None
+        return way.forth()
+
+    def carried(self, found: WeightMap) -> bool:
+        """Whether maps found at other sizes hold at these as well."""
+        if self.left.outputs != self.right.outputs:
+            return False
+        ends = (self.left, self.right) if found.source is self.a else (self.right, self.left)
+        return holds(self.comparer, *ends, list(found.maps))
 
     def _within(self, search: Search) -> tuple[list[Map] | None, list[Map] | None]:
         """The maps from a to b and from b to a, where every block has one."""

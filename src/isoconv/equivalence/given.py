@@ -86,7 +86,8 @@ class Given(Free):
         if len(points) < 2 * self.left.inputs + 1:
             return False
         sizes = [np.abs(self._sizes(side, points)) for side in (self.a, self.b)]
-        rounding = max(np.finfo(each.dtype).eps for each in (*self.a.weights, *self.b.weights))
+        kinds = {each.dtype for each in (*self.a.weights, *self.b.weights)} or {"float32"}
+        rounding = max(float(np.finfo(kind).eps) for kind in kinds)
         return bool((np.abs(x - y) <= ULPS * rounding * np.maximum(*sizes)).all())
 
     def _sizes(self, side: Side, points: Array) -> Array:

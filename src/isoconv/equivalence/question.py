@@ -8,6 +8,7 @@ from typing import Any
 from isoconv.equivalence.answer import Equivalence
 from isoconv.equivalence.free import decide_free
 from isoconv.equivalence.given import decide_given
+from isoconv.equivalence.open_sizes import decide_open
 from isoconv.equivalence.sides import Shape, Side, numbers
 from isoconv.errors import ArgumentError, ShapeError, explain
 
@@ -53,7 +54,10 @@ def equivalent(
     _fit(shapes, others)
     left.ready(shapes)
     right.ready(others)
-    return (decide_given if keep else decide_free)(left, right)
+    decide = decide_given if keep else decide_free
+    if any(None in shape for shape in (*shapes, *others)):
+        return decide_open(left, right, decide)
+    return decide(left, right)
 
 
 def _shapes(side: Side, given: Any, where: str) -> list[Shape] | None:

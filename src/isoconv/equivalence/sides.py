@@ -10,7 +10,8 @@ import numpy as np
 
 from isoconv import spec
 from isoconv.errors import ArgumentError, ShapeError, explain
-from isoconv.ir.graph import Node
+from isoconv.ir import sizes
+from isoconv.ir.graph import Graph, Node
 from isoconv.ir.ops import make
 from isoconv.ir.sizes import number
 from isoconv.layers.base import Layer
@@ -41,6 +42,7 @@ class Side:
             raise ArgumentError(explain(f"equivalent: {letter}", "a spec", "its weights", remedy))
         self._traces: dict[tuple[Any, ...], Trace] = {}
         self.shapes: list[Shape] = []
+        self.open_shapes: list[Shape] = []
 
     # -- shapes --------------------------------------------------------------------------------
 
@@ -59,7 +61,7 @@ class Side:
 
     def ready(self, shapes: Sequence[Shape]) -> None:
         """Builds the layers for inputs of these shapes; those not built yet are copied first."""
-        self.shapes = [tuple(shape) for shape in shapes]
+        self.shapes = self.open_shapes = [tuple(shape) for shape in shapes]
         if self.keep:
             missing = [layer.name for layer in self.layers if not layer.built]
             if missing:
@@ -69,7 +71,10 @@ class Side:
         else:
             self.layers = [_copy(layer) for layer in self.layers]
         with without_initial_values():
-            self.trace(self.shapes, 1)
+            if any(None in shape for shape in self.shapes):
+                self.trace_open()
+            else:
+                self.trace(self.shapes, 1)
 
     # -- tracing -------------------------------------------------------------------------------
 
@@ -77,18 +82,26 @@ class Side:
         """The program for so many samples of these shapes, not in training."""
         key = (batch, *map(tuple, shapes))
         if key not in self._traces:
+            named = [
+                tuple(sizes.name(f"l{i}_{j}") if n is None else n for j, n in enumerate(shape))
+                for i, shape in enumerate(shapes)
+            ]
             dtype = self.layers[0].input_dtype
             if isinstance(self.layers[0], Model) and self.layers[0].network is not None:
                 types = [each.dtype for each in self.layers[0].inputs]
             else:
                 types = [dtype] * len(shapes)
-            pairs = zip(shapes, types, strict=True)
-            specs = [Spec((batch, *shape), kind) for shape, kind in pairs]  # type: ignore[arg-type]
+            pairs = zip(named, types, strict=True)
+            specs = [Spec((batch, *shape), kind) for shape, kind in pairs]
             with training_scope(False):
                 found = trace(self._call, specs)
             self._refuse(found)
             self._traces[key] = found
         return self._traces[key]
+
+    def trace_open(self) -> Graph:
+        """The program for one sample with names for the sizes that are left open."""
+        return self.trace(self.open_shapes, 1).graph
 
     def _call(self, *inputs: Any) -> Any:
         value: Any = inputs[0] if len(inputs) == 1 else list(inputs)
@@ -124,7 +137,9 @@ class Side:
         graph = self.trace(shapes, 1).graph
         return [tuple(map(number, node.shape[1:])) for node in graph.outputs]
 
-    def block(self, shapes: Sequence[Shape]) -> tuple[Block, dict[Node, Array], Normal]:
+    def block(
+        self, shapes: Sequence[Shape], sink: bool = False
+    ) -> tuple[Block, dict[Node, Array], Normal]:
         """The program for one sample in normal form, the values of its fixed inputs, and the
         equations that were used.
         """
@@ -142,7 +157,7 @@ class Side:
             else:
                 array = source.array if isinstance(source, Variable) else source
                 fixed[flat] = array.reshape(-1)
-        normal = Normal()
+        normal = Normal(sink)
         ends = [flattened(normal, substitute(out, new)) for out in found.graph.outputs]
         end = ends[0] if len(ends) == 1 else make("concat", *ends, axis=0)
         return Block(start, tuple(weights), end, tuple(fixed)), fixed, normal
@@ -223,7 +238,7 @@ def _copy(layer: Layer) -> Layer:
 
 def numbers(shape: Any, where: str) -> Shape:
     """A shape without the batch, of whole numbers and None."""
-    sizes = list(shape) if isinstance(shape, list | tuple) else [shape]
-    if not all(n is None or (isinstance(n, int | np.integer) and n > 0) for n in sizes):
+    each = list(shape) if isinstance(shape, list | tuple) else [shape]
+    if not all(n is None or (isinstance(n, int | np.integer) and n > 0) for n in each):
         raise ShapeError(explain(where, repr(shape), "positive sizes, or None for any, no batch"))
-    return tuple(None if n is None else int(n) for n in sizes)
+    return tuple(None if n is None else int(n) for n in each)

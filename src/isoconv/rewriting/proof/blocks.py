@@ -104,7 +104,7 @@ def _degree(node: Node, each: Sequence[float]) -> float:
         return max(each)
     if node.op in ("mul", "conv"):
         return sum(each)
-    if node.op == "div" and not each[1]:
+    if node.op in ("div", "gather") and not each[1]:
         return each[0]
     if node.op == "where" and not each[0]:
         return max(each[1:])
@@ -115,10 +115,13 @@ def _degree(node: Node, each: Sequence[float]) -> float:
 
 
 class Chain:
-    """A block, and the places in it through which everything passes."""
+    """A block, and the places in it through which everything passes.
 
-    def __init__(self, block: Block) -> None:
-        self.block = block
+    sink: as for the normal form.
+    """
+
+    def __init__(self, block: Block, sink: bool = False) -> None:
+        self.block, self._sink = block, sink
         self.places = self._places()
         self._cut: dict[tuple[int, int], Block] = {}
 
@@ -135,7 +138,7 @@ class Chain:
     def _between(self, start: Node, end: Node) -> Block:
         flat = _named("z", make("reshape", start, shape=(size_of(start),)))
         entry = flat if start.shape == flat.shape else make("reshape", flat, shape=start.shape)
-        result = flattened(Normal(), substitute(end, {start: entry}))
+        result = flattened(Normal(self._sink), substitute(end, {start: entry}))
         met = set(needed([result], {}))
         weights = tuple(node for node in self.block.weights if node in met)
         fixed = tuple(node for node in self.block.fixed if node in met)
@@ -158,7 +161,8 @@ class Chain:
             if open_until <= at and not any(first < at + 1 <= last for first, last in tied):
                 places.append(node)
             open_until = max(open_until, *users[node], 0)
-        return [node for node in places if not _followed(node, along, users, places)]
+        inner = [n for n in places[1:-1] if not _followed(n, along, users, places)]
+        return [places[0], *inner, *places[1:][-1:]]
 
     def _tied(self, along: list[Node]) -> list[tuple[int, int]]:
         """From where to where each weight that is used more than once is used."""

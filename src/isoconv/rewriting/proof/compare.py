@@ -21,6 +21,8 @@ POINTS = "equal at random points modulo two primes"
 WEIGHTS = "each weight meets the same pairs of input and output (weight gradients at random points)"
 SOLVED = "the table of (input, output) pairs fits the weights of the other"
 
+CORNER = "the weights stand in the corners of larger ones, zeros around them"
+
 TABLE = 3_000_000
 """The most entries of a table of (input, output) pairs that is written out."""
 

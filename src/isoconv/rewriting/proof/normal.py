@@ -20,6 +20,7 @@ from isoconv.rewriting.proof.groups import aligned
 Shape = tuple[int, ...]
 
 MERGED = "views in a row are one view"
+TWICE = "relu of relu is relu"
 RAISED = "a view of an elementwise operation is that operation on views"
 ABSORBED = "zeros around a valid convolution are its padding"
 SINGLE = "a window with one place reads what its taps meet"
@@ -29,9 +30,14 @@ FRAMES = "windows that neither overlap nor leave gaps are frames"
 
 
 class Normal:
-    """Brings nodes into normal form; `used` holds the titles of the equations that were needed."""
+    """Brings nodes into normal form; `used` holds the titles of the equations that were needed.
 
-    def __init__(self) -> None:
+    sink: whether transposes go below elementwise operations, towards the result, instead of
+    rising above them.
+    """
+
+    def __init__(self, sink: bool = False) -> None:
+        self.sink = sink
         self.used: dict[str, None] = {}
 
     def __call__(self, ends: Sequence[Node]) -> list[Node]:
@@ -68,7 +74,32 @@ class Normal:
                 trial = [*new[:place], operand.inputs[0], *new[place + 1 :]]
                 if make(op, *trial, **attrs).shape == shape:
                     new = trial
-        return make(op, *new, **attrs)
+        if op == "relu" and new[0].op == "relu":
+            self.used[TWICE] = None
+            return new[0]
+        sunk = self._sunk(op, new, attrs) if self.sink else None
+        return sunk or make(op, *new, **attrs)
+
+    def _sunk(self, op: str, inputs: list[Node], attrs: dict[str, Any]) -> Node | None:
+        """The operation below the transpose that one of its operands is, with a reshape or not."""
+        shape: Any = make(op, *inputs, **attrs).shape
+        bare = [each.inputs[0] if each.op == "reshape" else each for each in inputs]
+        whole = [each.shape == shape for each in inputs]
+        found = [i for i, each in enumerate(bare) if each.op == "transpose" and whole[i]]
+        if not found:
+            return None
+        self.used[RAISED] = None
+        place, turned = found[0], bare[found[0]]
+        middle: Any = turned.shape
+        perm = turned["perm"]
+        back = tuple(perm.index(axis) for axis in range(len(perm)))
+        new = [
+            turned.inputs[0]
+            if at == place
+            else self.transpose(self._reshape_part(each, shape, middle), back)
+            for at, each in enumerate(inputs)
+        ]
+        return self.reshape(self.transpose(self.elementwise(op, new, attrs), perm), shape)
 
     def cast(self, x: Node, dtype: str) -> Node:
         return x if x.dtype == dtype else make("cast", x, dtype=dtype)
@@ -141,7 +172,7 @@ class Normal:
         if x.op == "pad":
             sides = {side: tuple(x[side][axis] for axis in perm) for side in _SIDES}
             return self.pad(self.transpose(x.inputs[0], perm), value=x["value"], **sides)
-        lifted = self._raised(x, lambda each: self.transpose(each, perm))
+        lifted = None if self.sink else self._raised(x, lambda each: self.transpose(each, perm))
         return lifted or self._merged(x, perm)
 
     def _merged(self, x: Node, perm: Shape) -> Node:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
+from isoconv.ir.graph import Node
 from isoconv.rewriting.proof.blocks import Block
 from isoconv.rewriting.proof.compare import TABLE, Comparer
 from isoconv.rewriting.proof.field import PRIMES, Array
-from isoconv.rewriting.proof.values import evaluate
+from isoconv.rewriting.proof.values import evaluate, needed
 
 Run = Callable[[Array, Array], tuple[Array, Array]]
 """The true results [points, outputs] of a block for inputs and weights that are whole numbers, and
@@ -61,6 +63,21 @@ def radii_of(off: Array) -> Array:
     return np.concatenate([none, plus + none, plus + minus + 2 * none]) * (1 + 2.0**-50)
 
 
+def bounds(end: Node) -> tuple[float, float]:
+    """Between which numbers a result stays, whatever it is computed from."""
+    match end.op:
+        case "relu":
+            return 0.0, inf
+        case "tanh" | "erf" | "sin" | "cos":
+            return -1.0, 1.0
+        case "reshape" | "transpose" | "slice" | "broadcast" | "reverse" | "pool_max":
+            return bounds(end.inputs[0])
+        case "pad":
+            low, high = bounds(end.inputs[0])
+            return min(low, end["value"]), max(high, end["value"])
+    return -inf, inf
+
+
 class Refuter:
     """Refutes that every function of a is one of b.
 
@@ -71,14 +88,19 @@ class Refuter:
         self.comparer, self.a, self.b, self.run = comparer, a, b, run
 
     def refute(self) -> Refutation | None:
-        if (2 * self.a.inputs + 1) * self.a.outputs > TABLE:
+        if (2 * self.a.inputs + 1) * self.a.outputs > TABLE or self._has_rows():
             return None
-        found = self._by_ties()
+        found = self._by_ties() or self._by_range()
         if found is None and max(*self.a.degrees[1:], self.b.degrees[1]) <= 1:
-            polynomials = max(self.a.degrees[0], self.b.degrees[0]) < float("inf")
+            polynomials = max(self.a.degrees[0], self.b.degrees[0]) < inf
             if polynomials:
-                found = self._by_span() or self._by_dimension()
+                found = self._by_dimension() or self._by_span()
         return found
+
+    def _has_rows(self) -> bool:
+        """Whether inputs are numbers of rows, so that units and their negatives mean nothing."""
+        nodes = needed([self.a.end, self.b.end], {})
+        return any(node.op == "gather" for node in nodes)
 
     # -- entries that are alike ----------------------------------------------------------------
 
@@ -141,6 +163,24 @@ class Refuter:
             return f"output {output} for no input"
         count = self.a.inputs
         return f"what input {(row - 1) % count} does to output {output}"
+
+    # -- bounds of the results -----------------------------------------------------------------
+
+    def _by_range(self) -> Refutation | None:
+        """Results of a that leave the bounds which the last activation of b keeps."""
+        low, high = bounds(self.b.end)
+        if (low, high) == (-inf, inf):
+            return None
+        for attempt in range(1, ATTEMPTS + 1):
+            weights = self._small(attempt)
+            values, off = self.run(probes(self.a, 2), weights)
+            wrong = np.argwhere((values + off < low) | (values - off > high))
+            if len(wrong):
+                point, output = map(int, wrong[0])
+                entry = (point if point <= self.a.inputs else point - self.a.inputs, output)
+                why = f"no output leaves the range from {low:g} to {high:g}"
+                return Refutation(why, weights, (entry, None))
+        return None
 
     # -- spans and dimensions ------------------------------------------------------------------
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from isoconv.ir.graph import Node
 from isoconv.rewriting.proof.blocks import Block, Chain, size_of
-from isoconv.rewriting.proof.compare import Comparer, Map, Outcome
+from isoconv.rewriting.proof.compare import CORNER, Comparer, Map, Outcome
 from isoconv.rewriting.proof.field import PRIMES, Array
+
+Shapes = Mapping[Node, tuple[int, ...]]
 
 REACH = 4
 """Places that one step of the way may take on either side."""
@@ -32,14 +35,18 @@ class Way:
 class Search:
     """Ways through the chains a and b; what was compared once is remembered."""
 
-    def __init__(self, comparer: Comparer, a: Block, b: Block) -> None:
+    def __init__(self, comparer: Comparer, a: Block, b: Block, sink: bool = False) -> None:
         self.comparer = comparer
-        self.a, self.b = Chain(a), Chain(b)
+        self.a, self.b = Chain(a, sink), Chain(b, sink)
         self._found: dict[tuple[int, int, int, int], Outcome] = {}
         self.left = 60 + 8 * max(len(self.a), len(self.b))
 
     def way(self, fits: Callable[[Outcome], bool]) -> Way | None:
         """A way from start to end of both on which every outcome fits."""
+        whole = (0, len(self.a)), (0, len(self.b))
+        if self.a.block.canonical is self.b.block.canonical:
+            found = self.comparer.compare(self.a.block, self.b.block)
+            return Way(((*whole, found),))
         dead: set[tuple[int, int]] = set()
 
         def walk(i: int, j: int) -> list[tuple[tuple[int, int], tuple[int, int], Outcome]] | None:
@@ -83,6 +90,30 @@ class Search:
             self.left -= 1
             self._found[key] = self.comparer.compare(self.a.part(i, k), self.b.part(j, m))
         return self._found[key]
+
+
+def embedding(comparer: Comparer, a: Block, b: Block, shapes: Shapes) -> list[Map] | None:
+    """The weights of a in the corners of larger ones of b, zeros elsewhere, if that makes b an a.
+
+    shapes: of all weights of both. This is how wider hidden layers hold narrower ones.
+    """
+    small, large = ([shapes[node] for node in block.order] for block in (a, b))
+    if list(map(len, small)) != list(map(len, large)):
+        return None
+    if not all(
+        n <= m for s, t in zip(small, large, strict=True) for n, m in zip(s, t, strict=True)
+    ):
+        return None
+    select, first = [], 0
+    for inner, outer in zip(small, large, strict=True):
+        place = np.full(outer, -1)
+        place[tuple(slice(n) for n in inner)] = np.arange(first, first + prod(inner)).reshape(inner)
+        select.append(place.reshape(-1))
+        first += prod(inner)
+    if not select:
+        return None
+    maps = [Map(a.order, b.order, CORNER, False, select=np.concatenate(select))]
+    return maps if holds(comparer, a, b, maps) else None
 
 
 def holds(comparer: Comparer, a: Block, b: Block, maps: list[Map]) -> bool:

@@ -296,7 +296,30 @@ def _pool_max(field: Field, node: Node, x: Array) -> Array:
 BINARY = ("add", "sub", "mul", "div", "max", "min", "lt", "le", "eq", "and", "or")
 
 MEANING |= dict.fromkeys([*UNARY, *BINARY, "neg", "not"], _elementwise)
+
+
+def _gather(field: Field, node: Node, table: Array, rows: Array) -> Array:
+    """Rows by open numbers: which row stands where is an open function of the number."""
+    picked = _picked(field, rows, table.shape[1])
+    found = field.product(picked, table.reshape(len(table), table.shape[1], -1))
+    return found.reshape(len(found), *_shape(node))
+
+
+def _scatter_add(field: Field, node: Node, rows: Array, updates: Array) -> Array:
+    picked = _picked(field, rows, number(node["rows"]))
+    flat = updates.reshape(len(updates), picked.shape[1], -1)
+    found = field.product(picked.transpose(0, 2, 1), flat)
+    return found.reshape(len(found), *_shape(node))
+
+
+def _picked(field: Field, rows: Array, count: int) -> Array:
+    """[points, places, rows]: how much of each row stands at each place."""
+    return field.open("row", rows.reshape(len(rows), -1, 1), np.arange(count))
+
+
 MEANING |= {
+    "gather": _gather,
+    "scatter_add": _scatter_add,
     "where": _elementwise,
     "pow": _pow,
     "cast": _cast,

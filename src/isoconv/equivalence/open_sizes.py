@@ -1,0 +1,91 @@
+"""Decides for all sizes of the axes whose sizes are left open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from isoconv.equivalence.answer import Equivalence, argument
+from isoconv.equivalence.free import Free
+from isoconv.equivalence.lengths import MOST, Bound, bound, choices, filled, open_axes
+from isoconv.equivalence.sides import Shape, Side
+from isoconv.errors import ArgumentError, RuntimeCheckError
+
+Decide = Callable[[Side, Side], Equivalence]
+
+
+def decide_open(a: Side, b: Side, decide: Decide) -> Equivalence:
+    """The relation that holds for every size of the open axes, decided for those that matter."""
+    found = bound([a, b])
+    count = len(open_axes(a.open_shapes))
+    if found.last > MOST:
+        reason = f"too many sizes to decide: {found}"
+        return Equivalence(
+            "unknown", argument("unknown", a.title, b.title, [reason]), reasons=(reason,)
+        )
+    answer: Equivalence | None = None
+    for sizes in choices(count, found):
+        taken = [_takes(side, filled(side.open_shapes, sizes)) for side in (a, b)]
+        if not any(taken):
+            continue
+        if not all(taken):
+            return _only_one(a, b, sizes, taken[0])
+        if answer is None or answer.weight_map is None:
+            now = decide(a, b)
+        elif Free(a, b).carried(answer.weight_map):
+            continue
+        else:
+            now = _not_carried(decide(a, b), answer)
+        if answer is not None and now.relation == answer.relation:
+            continue
+        if now.relation not in ("equal", "a_within_b", "b_within_a"):
+            return _said(now, f"decided at the open sizes {sizes}")
+        if answer is None:
+            answer = now
+        elif now.relation != answer.relation:
+            return _said(now, f"at the open sizes {sizes}; at larger ones {answer.relation}")
+    if answer is None:
+        reason = f"neither side takes any of the sizes that were tried: {found}"
+        return Equivalence(
+            "unknown", argument("unknown", a.title, b.title, [reason]), reasons=(reason,)
+        )
+    return _said(answer, _for_all(found))
+
+
+def _for_all(found: Bound) -> str:
+    return f"for every size of the open axes: decided for {found}"
+
+
+def _takes(side: Side, shapes: list[Shape]) -> bool:
+    """Makes the side ready for these shapes; False where its layers refuse them."""
+    try:
+        side.trace(shapes, 1)
+    except (ArgumentError, RuntimeCheckError):
+        return False
+    side.shapes = shapes
+    return all(all(shape) for shape in side.output_shapes(shapes))
+
+
+def _not_carried(now: Equivalence, before: Equivalence) -> Equivalence:
+    """The answer at a size where the weights that carried a over to b elsewhere do not."""
+    if now.relation != before.relation:
+        return now
+    reason = "no one map of the weights was found that holds for all sizes"
+    return _said(replace(now, relation="unknown", weight_map=None), reason)
+
+
+def _only_one(a: Side, b: Side, sizes: tuple[int, ...], by_a: bool) -> Equivalence:
+    who = "a" if by_a else "b"
+    reason = f"at the open sizes {sizes} only {who} takes its input"
+    return Equivalence(
+        "different", argument("different", a.title, b.title, [reason]), reasons=(reason,)
+    )
+
+
+def _said(answer: Equivalence, reason: str) -> Equivalence:
+    """The answer with one more reason, first after the sides."""
+    lines = argument(answer.relation, "", "", [reason]).splitlines()[3:]
+    head, *rest = answer.proof.split("\n- ", 1)
+    head = head.replace(head.split(":", 1)[0], answer.relation, 1)
+    proof = "\n- ".join(["\n".join([head, *lines]), *rest])
+    return replace(answer, proof=proof, reasons=(reason, *answer.reasons))
