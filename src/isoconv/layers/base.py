@@ -21,7 +21,14 @@ from isoconv.ops.convert import as_array, as_tensor, change_dtype
 from isoconv.ops.dispatch import record
 from isoconv.ops.epoch import epoch
 from isoconv.ops.program import Compiled, Program, abstract, is_array
-from isoconv.ops.recorder import Array, record_into, recording, training, training_scope
+from isoconv.ops.recorder import (
+    Array,
+    current,
+    record_into,
+    recording,
+    training,
+    training_scope,
+)
 from isoconv.ops.tensor import Call, KerasTensor, Tensor
 from isoconv.training import regularizers
 
@@ -280,6 +287,7 @@ class Layer(State):
             outputs = tree.transform(_tensor_or_none, self.call(*args, **kwargs))
             outputs = self._with_masks(first, masks, outputs)
             self._add_activity_loss(outputs)
+        current().note(self, args, kwargs, outputs)
         return outputs
 
     def _enter(self, leaf: Any, integers: bool) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isoconv import optional
 from isoconv.atomic import replacing
 from isoconv.errors import ArgumentError, explain
 from isoconv.models import formats
@@ -52,6 +53,12 @@ class Saving:
     def save(self, filepath: PathLike, overwrite: bool = True) -> None:
         """Writes the model to a file, as `save_model` does."""
         _save("save", self, filepath, overwrite)
+
+    def to_onnx(self, filepath: PathLike | None = None) -> Any:
+        """The model as an onnx.ModelProto, written to a file if one is named; see
+        `isoconv.interop.onnx`.
+        """
+        return optional.late("isoconv.interop.onnx").to_onnx(self, filepath)
 
     def save_weights(self, filepath: PathLike, overwrite: bool = True) -> None:
         """Writes the weights to a file: ".weights.h5" in the layout of Keras 3, other ".h5" names

@@ -36,8 +36,11 @@ def op(function: Callable[P, R]) -> Callable[P, R]:
         if any(isinstance(leaf, KerasTensor) for leaf in tree.leaves((args, kwargs))):
             name = naming.unique(function.__name__)
             return cast(R, record(operation, function, args, kwargs, name))
-        if recording() is not None:
-            return function(*args, **kwargs)
+        recorder = recording()
+        if recorder is not None:
+            result = function(*args, **kwargs)
+            recorder.note(function, args, kwargs, result)
+            return result
         return cast(R, compiled(*args, **kwargs))
 
     FUNCTIONS[function.__name__] = operation

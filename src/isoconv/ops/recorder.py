@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,14 +25,27 @@ _recorder: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
 _training: ContextVar[bool | None] = ContextVar("training", default=None)
 
 
+@dataclass(frozen=True)
+class Noted:
+    """A call of a layer or of an operation inside a trace, and what it gave."""
+
+    target: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    result: Any
+
+
 class Recorder:
     """The state of one trace.
 
     inputs: the program's input nodes, arguments first. captured: what each of the other inputs
-    stands for. losses: (who added it, the loss).
+    stands for. losses: (who added it, the loss). calls: the calls of layers and operations, inner
+    ones first, where `keep_calls` says that they are wanted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keep_calls: bool = False) -> None:
+        self.calls: list[Noted] = []
+        self._keep_calls = keep_calls
         self.inputs: list[Node] = []
         self.captured: list[Variable | Array] = []
         self.losses: list[tuple[Any, Tensor]] = []
@@ -92,6 +106,13 @@ class Recorder:
         """The variables assigned, with the values they end with."""
         return [(v, node) for v, node in self._now.items() if node is not self._read[v]]
 
+    def note(
+        self, target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
+    ) -> None:
+        """A layer, or the function of an operation, was called and gave `result`."""
+        if self._keep_calls:
+            self.calls.append(Noted(target, args, kwargs, result))
+
     # -- stand-ins -----------------------------------------------------------------------------
 
     def stand_in(self, node: Node) -> Node:
@@ -102,6 +123,10 @@ class Recorder:
         new = make("input", name=name, shape=node.shape, dtype=node.dtype)
         self._bound[new] = node
         return new
+
+    def behind(self, node: Node) -> Node | None:
+        """What a stand-in stands for; None for any other node."""
+        return self._bound.get(node)
 
     def resolve(self, nodes: Sequence[Node], only: Iterable[Node] | None = None) -> list[Node]:
         """The nodes with stand-ins (all, or only these) replaced by what they stand for."""
