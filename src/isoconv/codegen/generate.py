@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from isoconv.codegen import depthwise, gram, kernels, tile
+from isoconv.codegen import depthwise, gram, group_gram, kernels, tile
 from isoconv.ir.sizes import Dim, ceildiv, product
 from isoconv.plan.kernel import Kernel
 from isoconv.plan.machine import Machine
@@ -16,6 +16,7 @@ GENERATORS: dict[str, Callable[[Kernel, Machine], str]] = {
     "tile": tile.emit,
     "depthwise": depthwise.emit,
     "gram": gram.emit,
+    "group gram": group_gram.emit,
 }
 
 
@@ -34,6 +35,8 @@ def tasks(kernel: Kernel, machine: Machine) -> Dim:
         return tile.tasks(anchor, machine)
     if anchor is not None and kernel.kind == "gram":
         return gram.tasks(anchor, machine)
+    if anchor is not None and kernel.kind == "group gram":
+        return group_gram.tasks(anchor, machine)
     if anchor is not None and kernel.kind == "depthwise":
         return depthwise.tasks(anchor)
     if root.rank == 1 and kernel.kind == "pull":

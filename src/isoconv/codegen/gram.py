@@ -7,13 +7,14 @@ positions. Blocks are added to the result in order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from isoconv.codegen import taps
 from isoconv.codegen.emit import SCALARS, Builder, Value, vector_type
 from isoconv.codegen.frame import Frame
-from isoconv.codegen.index import Coord
+from isoconv.codegen.index import ZERO, Coord
+from isoconv.codegen.pull import Pull
 from isoconv.codegen.reductions import BLOCK
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Node
@@ -81,7 +82,6 @@ class _Gram:
         self.panels = panels(self.filters, anchor.dtype, machine)
         self.deep = self.panels[0].rows
         self.shared = rows(anchor, self.deep)
-        self.first = self.y.rank - 1 - max(len(self.axes), 1)
 
     def text(self) -> str:
         b, shared = self.b, self.shared
@@ -108,45 +108,12 @@ class _Gram:
 
     def _positions(self, run: Value, start: Value, stop: Value) -> None:
         """All blocks of positions, in order; each for all rows of the task."""
-        b, sizes = self.b, self.frame.sizes
         outer_taps, inner_tap = self._taps(run)
-        axes = self.axes[:-1]
-        ranges = [
-            taps.outputs(
-                b, sizes, axis, tap, self.x.shape[self.first + i], self.y.shape[self.first + i]
-            )
-            for i, (axis, tap) in enumerate(zip(axes, outer_taps, strict=True))
-        ]
-        counts = [sizes(dim) for dim in self.y.shape[: self.first]]
-        counts += [b.sub(last, begin) for begin, last in ranges]
 
-        def body(numbers: list[Value], carried: tuple[Value, ...]) -> Sequence[Value]:
-            batch = [Coord(n) for n in numbers[: self.first]]
-            outer = [
-                b.add(begin, n) for (begin, _), n in zip(ranges, numbers[self.first :], strict=True)
-            ]
-            places = [
-                Coord(
-                    b.sub(b.add(b.mul(o, axis.stride), b.mul(tap, axis.dilation)), sizes(axis.low))
-                )
-                for o, axis, tap in zip(outer, axes, outer_taps, strict=True)
-            ]
-            zero = Coord(b.i64(0))
-            at = self.pull.lanes.offset(
-                (*batch, *places, zero, zero), self.pull.strides(self.x.shape)
-            )
-            x = b.at(self.frame.pointers[self.x], at.base, self.scalar)
-            at = self.pull.lanes.offset(
-                (*batch, *map(Coord, outer), zero, zero), self.pull.strides(self.y.shape)
-            )
-            y = b.at(self.frame.pointers[self.y], at.base, self.scalar)
-            length = sizes(self.y.shape[-2])
-            with self.pull.scope(), b.loop(0, length, step=BLOCK) as blocks:
-                end = b.minimum(b.add(blocks.index, BLOCK), length)
-                self._tiles(run, inner_tap, x, y, start, stop, blocks.index, end)
-            return []
+        def block(x: Value, y: Value, begin: Value, end: Value) -> None:
+            self._tiles(run, inner_tap, x, y, start, stop, begin, end)
 
-        self.pull.nest(counts, [], body)
+        each_block(self.frame, self.pull, self.node, outer_taps, block)
 
     def _taps(self, run: Value) -> tuple[list[Value], Value]:
         """The taps of the outer axes, and the inner one where a run has only one tap."""
@@ -234,6 +201,85 @@ class _Gram:
         ]
 
 
+def each_block(
+    frame: Frame,
+    pull: Pull,
+    node: Node,
+    outer_taps: Sequence[Value],
+    block: Callable[[Value, Value, Value, Value], None],
+) -> None:
+    """`block(x, y, begin, end)` for all blocks of positions that the taps of the outer axes meet,
+    in order: where the lines of the input and of the outputs begin, and the positions along them.
+    """
+    b, sizes = frame.b, frame.sizes
+    x, y = node.inputs
+    axes: tuple[Axis, ...] = node["axes"][:-1]
+    first = y.rank - 1 - max(len(node["axes"]), 1)
+    ranges = [
+        taps.outputs(b, sizes, axis, tap, x.shape[first + i], y.shape[first + i])
+        for i, (axis, tap) in enumerate(zip(axes, outer_taps, strict=True))
+    ]
+    counts = [sizes(dim) for dim in y.shape[:first]]
+    counts += [b.sub(last, begin) for begin, last in ranges]
+
+    def body(numbers: list[Value], carried: tuple[Value, ...]) -> Sequence[Value]:
+        batch = [Coord(n) for n in numbers[:first]]
+        outer = [b.add(begin, n) for (begin, _), n in zip(ranges, numbers[first:], strict=True)]
+        places = [
+            Coord(b.sub(b.add(b.mul(o, axis.stride), b.mul(tap, axis.dilation)), sizes(axis.low)))
+            for o, axis, tap in zip(outer, axes, outer_taps, strict=True)
+        ]
+        lines = []
+        for operand, line in ((x, places), (y, [*map(Coord, outer)])):
+            at = pull.lanes.offset((*batch, *line, ZERO, ZERO), pull.strides(operand.shape))
+            lines.append(b.at(frame.pointers[operand], at.base, SCALARS[operand.dtype]))
+        length = sizes(y.shape[-2])
+        with pull.scope(), b.loop(0, length, step=BLOCK) as blocks:
+            end = b.minimum(b.add(blocks.index, BLOCK), length)
+            block(lines[0], lines[1], blocks.index, end)
+        return []
+
+    pull.nest(counts, [], body)
+
+
+def over_positions(
+    b: Builder,
+    live: Sequence[tuple[Value, Value]],
+    begin: Value,
+    end: Value,
+    sums: Sequence[Value],
+    step: Callable[[Value, Sequence[Value], Sequence[Value] | None], list[Value]],
+) -> Sequence[Value]:
+    """The sums after positions begin..end-1. live: the positions that each row meets, one range
+    for all rows or one a row; where only some do, `step` is told which, and the others keep theirs.
+    """
+    first, last = live[0]
+    for low, high in live[1:]:
+        first, last = b.maximum(first, low), b.minimum(last, high)
+    inside = b.minimum(b.maximum(first, begin), end)
+    after = b.maximum(b.minimum(last, end), inside)
+
+    def edge(start: Value, stop: Value, sums: Sequence[Value]) -> Sequence[Value]:
+        if len(live) == 1:
+            return sums
+        with b.loop(start, stop, carried=sums) as loop:
+            alive = [
+                b.op("and", b.compare("sge", loop.index, low), b.compare("slt", loop.index, high))
+                for low, high in live
+            ]
+            each = len(sums) // len(live)
+            loop.next = tuple(
+                b.select(alive[i // each], value, loop.carried[i])
+                for i, value in enumerate(step(loop.index, loop.carried, alive))
+            )
+        return loop.results
+
+    sums = edge(begin, inside, sums)
+    with b.loop(inside, after, carried=sums) as loop:
+        loop.next = tuple(step(loop.index, loop.carried, None))
+    return edge(after, end, loop.results)
+
+
 @dataclass
 class _RowTile:
     """A few rows of the result over a block of positions."""
@@ -249,41 +295,13 @@ class _RowTile:
     def panel(self, panel: Panel, filter_: Value, target: Value, begin: Value, end: Value) -> None:
         b, g = self.gram.b, self.gram
         zeros = [b.const(g.vector, 0)] * (self.deep * panel.vectors)
-        first, last = self.live[0]
-        for low, high in self.live[1:]:
-            first, last = b.maximum(first, low), b.minimum(last, high)
-        inside = b.minimum(b.maximum(first, begin), end)
-        after = b.maximum(b.minimum(last, end), inside)
-        sums: Sequence[Value] = zeros
-        if len(self.live) > 1:
-            sums = self._edge(panel, filter_, begin, inside, sums)
-        with b.loop(inside, after, carried=sums) as loop:
-            loop.next = tuple(self._step(panel, filter_, loop.index, loop.carried))
-        sums = loop.results
-        if len(self.live) > 1:
-            sums = self._edge(panel, filter_, after, end, sums)
-        self._add(panel, target, sums)
 
-    def _edge(
-        self, panel: Panel, filter_: Value, begin: Value, end: Value, sums: Sequence[Value]
-    ) -> Sequence[Value]:
-        """Positions that only some rows meet: the others keep what they have."""
-        b = self.gram.b
-        with b.loop(begin, end, carried=sums) as loop:
-            alive = [
-                b.op(
-                    "and",
-                    b.compare("sge", loop.index, low),
-                    b.compare("slt", loop.index, high),
-                )
-                for low, high in self.live
-            ]
-            new = self._step(panel, filter_, loop.index, loop.carried, alive)
-            loop.next = tuple(
-                b.select(alive[i // panel.vectors], value, loop.carried[i])
-                for i, value in enumerate(new)
-            )
-        return loop.results
+        def step(
+            position: Value, sums: Sequence[Value], alive: Sequence[Value] | None
+        ) -> list[Value]:
+            return self._step(panel, filter_, position, sums, alive)
+
+        self._add(panel, target, over_positions(b, self.live, begin, end, zeros, step))
 
     def _step(
         self,
@@ -291,7 +309,7 @@ class _RowTile:
         filter_: Value,
         position: Value,
         sums: Sequence[Value],
-        alive: Sequence[Value] | None = None,
+        alive: Sequence[Value] | None,
     ) -> list[Value]:
         b, g = self.gram.b, self.gram
         line = b.at(self.y, b.add(b.mul(position, g.filters), filter_), g.scalar)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from isoconv.ir.graph import Graph, Node
 from isoconv.ir.ops import OPS
-from isoconv.plan.kernel import ANCHORS, REDUCTIONS, Step, is_dense, make_step
+from isoconv.plan.kernel import ANCHORS, REDUCTIONS, Step, has_small_groups, is_dense, make_step
 from isoconv.plan.memory import ALIASES, owner
 
 _LEAVES = ("full", "size", "iota")
@@ -88,7 +88,11 @@ class _Partition:
         kind = OPS[user.op].kind
         if node.op in ANCHORS:
             home = self.home.get(user)
-            if node.op == "conv" and node["face"] == "w" and is_dense(node):
+            if (
+                node.op == "conv"
+                and node["face"] == "w"
+                and (is_dense(node) or has_small_groups(node))
+            ):
                 return False
             return (
                 kind == "elementwise"

@@ -25,7 +25,8 @@ ANCHORS = ("conv", "gather", "scatter_add", *WINDOWS, *REDUCTIONS)
 
 @dataclass(frozen=True)
 class Kernel:
-    """kind: which generator emits it ("pull", "rows", "scatter", "tile", "gram", "depthwise");
+    """kind: which generator emits it ("pull", "rows", "scatter", "tile", "gram", "depthwise",
+    "group gram");
     graph: what it gives; sizes: the names of its run-time sizes, in the order of its arguments.
     """
 
@@ -269,7 +270,7 @@ def choose_kind(graph: Graph) -> str:
     if anchor.op in ("reduce_sum", "reduce_max") and anchor.inputs[0].rank - 1 in anchor["axes"]:
         return "rows"
     if anchor.op == "conv" and anchor["axes"] and has_small_groups(anchor):
-        return "depthwise"
+        return "group gram" if anchor["face"] == "w" else "depthwise"
     if anchor.op == "conv" and is_dense(anchor):
         return "gram" if anchor["face"] == "w" else "tile"
     return "pull"
@@ -278,9 +279,14 @@ def choose_kind(graph: Graph) -> str:
 def has_small_groups(conv: Node) -> bool:
     """Whether a form is depthwise, or its groups are so small that a vector holds several."""
     groups = conv["groups"]
-    if conv["face"] != "y" or groups == 1 or any(part.op == "full" for part in conv.inputs):
+    if (
+        conv["face"] not in ("y", "w")
+        or groups == 1
+        or any(part.op == "full" for part in conv.inputs)
+    ):
         return False
-    channels, filters = (number(part.shape[-1]) // groups for part in conv.inputs)
+    x, other = conv.inputs
+    channels, filters = number(x.shape[-1]) // groups, number(other.shape[-1]) // groups
     return is_depthwise(conv) or (filters in (2, 4, 8) and channels <= filters)
 
 
