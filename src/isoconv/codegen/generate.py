@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from isoconv.codegen import depthwise, gram, group_gram, kernels, tile
+from isoconv.codegen import depthwise, gram, group_gram, kernels, tile, transpose
 from isoconv.ir.sizes import Dim, ceildiv, product
 from isoconv.plan.kernel import Kernel
 from isoconv.plan.machine import Machine
@@ -17,6 +17,7 @@ GENERATORS: dict[str, Callable[[Kernel, Machine], str]] = {
     "depthwise": depthwise.emit,
     "gram": gram.emit,
     "group gram": group_gram.emit,
+    "transpose": transpose.emit,
 }
 
 
@@ -30,6 +31,8 @@ def tasks(kernel: Kernel, machine: Machine) -> Dim:
     root = kernel.graph.outputs[0]
     if kernel.kind == "scatter" or root.rank == 0:
         return 1
+    if kernel.kind == "transpose":
+        return transpose.tasks(root, machine)
     anchor = kernel.anchor
     if anchor is not None and kernel.kind == "tile":
         return tile.tasks(anchor, machine)

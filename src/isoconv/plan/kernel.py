@@ -26,8 +26,8 @@ ANCHORS = ("conv", "gather", "scatter_add", *WINDOWS, *REDUCTIONS)
 @dataclass(frozen=True)
 class Kernel:
     """kind: which generator emits it ("pull", "rows", "scatter", "tile", "gram", "depthwise",
-    "group gram");
-    graph: what it gives; sizes: the names of its run-time sizes, in the order of its arguments.
+    "group gram", "transpose"); graph: what it gives; sizes: the names of its run-time sizes, in the
+    order of its arguments.
     """
 
     kind: str
@@ -73,6 +73,8 @@ def make_step(roots: Sequence[Node], leaves: Iterable[Node]) -> Step:
         roots, given = _collapse(roots, inside, given)
     elif _is_product(inside, given):
         roots, given = _flatten(roots, inside, given)
+    elif len(inside) == 1 and inside[0].op == "transpose":
+        roots, given = _join(inside[0])
     kernel, sizes = _abstract(roots, given)
     return Step(kernel, inputs, outputs, sizes, anchor)
 
@@ -222,6 +224,26 @@ def _flatten(
     return [new[root] for root in roots], [new[node] for node in given]
 
 
+def _join(transpose: Node) -> tuple[list[Node], list[Node]]:
+    """The same transposition without axes of size 1, and with axes that stay neighbours as one."""
+    (x,) = transpose.inputs
+    groups: list[list[int]] = []
+    for axis in transpose["perm"]:
+        if x.shape[axis] == 1:
+            continue
+        if groups and axis == groups[-1][-1] + 1:
+            groups[-1].append(axis)
+        else:
+            groups.append([axis])
+    order = sorted(groups)
+    shape = tuple(product(x.shape[axis] for axis in group) for group in order)
+    attrs = {"name": "g", "shape": shape, "dtype": x.dtype}
+    given = raw("input", (), attrs, shape, x.dtype)
+    perm = tuple(order.index(group) for group in groups)
+    moved = tuple(shape[axis] for axis in perm)
+    return [raw("transpose", (given,), {"perm": perm}, moved, x.dtype)], [given]
+
+
 # -- fewer names ------------------------------------------------------------------------------
 
 
@@ -264,7 +286,7 @@ def choose_kind(graph: Graph) -> str:
     """Which generator emits a kernel."""
     anchor = find_anchor(graph.nodes)
     if anchor is None:
-        return "pull"
+        return "transpose" if _is_transposition(graph) else "pull"
     if anchor.op == "scatter_add":
         return "scatter"
     if anchor.op in ("reduce_sum", "reduce_max") and anchor.inputs[0].rank - 1 in anchor["axes"]:
@@ -288,6 +310,13 @@ def has_small_groups(conv: Node) -> bool:
     x, other = conv.inputs
     channels, filters = number(x.shape[-1]) // groups, number(other.shape[-1]) // groups
     return is_depthwise(conv) or (filters in (2, 4, 8) and channels <= filters)
+
+
+def _is_transposition(graph: Graph) -> bool:
+    """Whether a kernel moves the last axis of one tensor and does nothing else."""
+    root = graph.outputs[0]
+    alone = len(graph.nodes) == 2 and root.op == "transpose" and root.dtype != "bool"
+    return alone and root.rank > 1 and root["perm"][-1] != root.rank - 1
 
 
 def is_dense(conv: Node) -> bool:

@@ -106,6 +106,25 @@ _library.impl("form", _run, "CPU")
 torch.library.register_fake("isoconv::form", _fake, lib=_library)
 torch.library.register_autograd("isoconv::form", _backward, setup_context=_setup, lib=_library)
 
-form: Any = torch.ops.isoconv.form
-"""form(face, first, second, bias, lengths, channels, filters, taps, strides, dilation, low, high,
-groups): see `isoconv.torch.form.solve` for the operands; `low` and `high` are the padding."""
+
+def form(face: str, first: Any, second: Any, bias: Any, *rest: Any) -> Any:
+    """form(face, first, second, bias, lengths, channels, filters, taps, strides, dilation, low,
+    high, groups): see `isoconv.torch.form.solve` for the operands; low and high are the padding.
+
+    Where nothing is recorded, neither for derivatives nor by a tracer, the kernels are called
+    without PyTorch's dispatcher, which takes longer than a small layer.
+    """
+    operands = (first, second) if bias is None else (first, second, bias)
+    if _is_recorded(operands):
+        return torch.ops.isoconv.form(face, first, second, bias, *rest)
+    return _run(face, first, second, bias, *rest)
+
+
+def _is_recorded(operands: Sequence[Any]) -> bool:
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
+        return True
+    if torch.is_grad_enabled() and any(each.requires_grad for each in operands):
+        return True
+    plain = (torch.Tensor, torch.nn.Parameter)
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+    return any(type(each) not in plain or wrapped(each) for each in operands)
