@@ -8,21 +8,12 @@ from importlib.metadata import version
 
 import pytest
 
+from command_line import run
 from isoconv import bench as benchmark
 from isoconv import cli
 from isoconv import demo as demonstration
 from isoconv.bench.results import Report
 from isoconv.errors import ArgumentError
-
-
-def run(capsys, monkeypatch, *arguments):
-    """Exit code, output and errors of the console entry."""
-    monkeypatch.setattr(sys, "argv", ["isoconv", *arguments])
-    monkeypatch.setenv("COLUMNS", "80")
-    with pytest.raises(SystemExit) as exit_:
-        cli.main()
-    out, err = capsys.readouterr()
-    return exit_.value.code or 0, out, err
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ ORDER = [
     (6, ["models"]),
     (6, ["spec"]),
     (7, ["interop", "torch", "equivalence", "backend", "compat", "data"]),
-    (8, ["demo", "explain", "race", "bench", "distributed"]),
+    (8, ["demo", "doctor", "explaining", "race", "bench", "distributed"]),
     (9, ["cli"]),
 ]
 
@@ -62,7 +62,7 @@ PACKAGES = {
     "numpy": None,
     "llvmlite": ["codegen", "runtime"],
     "h5py": ["models", "interop"],
-    "rich": ["training", "models", "explain", "race", "bench", "cli"],
+    "rich": ["training", "models", "explaining", "race", "bench", "cli"],
     "typer": ["cli"],
 }
 
@@ -177,7 +177,7 @@ def test_imports_go_downwards(module):
         ("isoconv.training.initializers", "from isoconv import codegen"),
         ("isoconv.training.initializers", "from isoconv.training import losses"),
         ("isoconv.layers.dense", "from isoconv.training.losses import MeanSquaredError"),
-        ("isoconv.explain.words", "from isoconv import race"),
+        ("isoconv.explaining.words", "from isoconv import race"),
         ("isoconv.ops.nn", "import torch"),
         ("isoconv.ops.nn", "if True:\n    import rich"),
         ("isoconv.ops.nn", "def f():\n    import math"),

@@ -14,14 +14,6 @@ from isoconv.errors import ArgumentError
 
 FOLDER = Path(__file__).parents[1] / "examples" / "source_documents"
 
-WAITING = {"torch_kernels.py": "isoconv.torch.nn is not written yet"}
-
-
-def program(path):
-    reason = WAITING.get(path.name)
-    waits = [pytest.mark.xfail(raises=ModuleNotFoundError, reason=reason)] if reason else []
-    return pytest.param(path, id=path.stem, marks=waits)
-
 
 @pytest.fixture(autouse=True)
 def _fresh_session():
@@ -30,7 +22,7 @@ def _fresh_session():
     K.clear_session()
 
 
-@pytest.mark.parametrize("path", [program(path) for path in sorted(FOLDER.glob("*.py"))])
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
 def test_program_runs_and_its_claims_hold(path):
     runpy.run_path(str(path), run_name="__main__")
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from isoconv import backend, layers, models, ops, settings, spec, training, utils
     from isoconv.autodiff import value_and_grad, vjp
     from isoconv.equivalence import equivalent
+    from isoconv.explaining.activations import activations
+    from isoconv.explaining.describe import explain
+    from isoconv.explaining.ngrams import top_ngrams
     from isoconv.interop.onnx import from_onnx
     from isoconv.interop.torch.exported import from_torch
     from isoconv.layers.base import Layer
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
         set_image_data_format,
     )
     from isoconv.training import (
-        activations,
         callbacks,
         constraints,
         initializers,
@@ -44,7 +46,6 @@ __version__ = "0.1.0"
 
 # Where each public name lives: a module by itself, or a name within one.
 _MODULES = {
-    "activations": "isoconv.training.activations",
     "backend": "isoconv.backend",
     "callbacks": "isoconv.training.callbacks",
     "constraints": "isoconv.training.constraints",
@@ -69,7 +70,9 @@ _NAMES = {
     "Model": "isoconv.models.model",
     "Sequential": "isoconv.models.sequential",
     "Variable": "isoconv.ops.variable",
+    "activations": "isoconv.explaining.activations",
     "equivalent": "isoconv.equivalence",
+    "explain": "isoconv.explaining.describe",
     "floatx": "isoconv.settings",
     "from_onnx": "isoconv.interop.onnx",
     "from_torch": "isoconv.interop.torch.exported",
@@ -79,6 +82,7 @@ _NAMES = {
     "register_keras_serializable": "isoconv.registry",
     "set_floatx": "isoconv.settings",
     "set_image_data_format": "isoconv.settings",
+    "top_ngrams": "isoconv.explaining.ngrams",
     "value_and_grad": "isoconv.autodiff",
     "vjp": "isoconv.autodiff",
 }
@@ -94,6 +98,7 @@ __all__ = [
     "callbacks",
     "constraints",
     "equivalent",
+    "explain",
     "floatx",
     "from_onnx",
     "from_torch",
@@ -114,6 +119,7 @@ __all__ = [
     "set_image_data_format",
     "settings",
     "spec",
+    "top_ngrams",
     "torch",
     "training",
     "utils",

@@ -48,15 +48,25 @@ def compile_prediction(
     weights: the numbers of the inputs that stay as they are from call to call. What follows from
         them alone is prepared, to be computed once for each version of theirs.
     """
+    prepared, rest, steps = for_prediction(graph, weights)
+    first = None if prepared is None else _emitted(prepared, {}, threads)
+    return Prediction(_emitted(rest, {}, threads), first, steps)
+
+
+def for_prediction(
+    graph: Graph, weights: Collection[int]
+) -> tuple[Graph | None, Graph, tuple[Step, ...]]:
+    """What is prepared from the weights (None where nothing is), what then runs, and the rules
+    applied; arguments as for `compile_prediction`.
+    """
     graph, exact = _rewritten(graph, rules.EXACT)
     graph, folded = _rewritten(graph, rules.PREDICTION, weights)
     parts = prepare.split(graph, [graph.inputs[i] for i in weights])
-    first = None
-    if parts is not None:
-        _check(parts.first)
-        first, graph = _emitted(parts.first, {}, threads), parts.rest
-        _check(graph)
-    return Prediction(_emitted(graph, {}, threads), first, (*exact, *folded))
+    if parts is None:
+        return None, graph, (*exact, *folded)
+    _check(parts.first)
+    _check(parts.rest)
+    return parts.first, parts.rest, (*exact, *folded)
 
 
 def _rewritten(

@@ -61,10 +61,11 @@ def main() -> None:
     if hasattr(signal, "SIGPIPE"):
         # Whoever reads the output may stop early: that ends a command, without a word.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    warnings.showwarning = _show_warning
     options = Options()
     try:
-        app(obj=options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            app(obj=options)
     except (IsoconvError, OSError) as error:
         if options.debug:
             raise

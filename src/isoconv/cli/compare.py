@@ -7,19 +7,9 @@ from typing import Annotated
 import typer
 
 from isoconv import equivalence
+from isoconv.cli import arguments
 from isoconv.cli.app import COMPARE, NO, app
 from isoconv.cli.output import Json, print_json
-from isoconv.errors import ArgumentError, explain
-
-
-def shape_of(text: str | None) -> tuple[int | None, ...] | None:
-    """A shape written as 600x300; a ?, as in ?x300, stands for every size."""
-    if text is None:
-        return None
-    sizes = [size.strip() for size in text.split("x")]
-    if not all(size == "?" or (size.isdecimal() and int(size)) for size in sizes):
-        raise ArgumentError(explain("shape", repr(text), "sizes joined by x, as 600x300 or ?x300"))
-    return tuple(None if size == "?" else int(size) for size in sizes)
 
 
 @app.command(rich_help_panel=COMPARE)
@@ -41,7 +31,9 @@ def equivalent(
 
     Example: isoconv equivalent "Conv1D(8, 3)" "Conv2D(8, (3, 5))" --input 9x5 --other 9x5x1
     """
-    found = equivalence.equivalent(a, b, shape_of(shape), shape_of(other), weights)
+    found = equivalence.equivalent(
+        a, b, arguments.shape(shape), arguments.shape(other) if other else None, weights
+    )
     if json:
         print_json(found.as_dict())
     else:

@@ -1,10 +1,22 @@
-"""Commands that show: the demonstration."""
+"""Commands that show: the demonstration, models, layers, what layers give."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
 from isoconv import demo as demonstration
+from isoconv.cli import arguments
 from isoconv.cli.app import SEE, app
-from isoconv.cli.output import Json, print_json
+from isoconv.cli.output import Json, print_json, progress
+from isoconv.explaining.activations import activations as activations_of
+from isoconv.explaining.describe import explain as explanation_of
+from isoconv.explaining.render import Section, as_text, size
+
+Model = Annotated[Path, typer.Argument(metavar="FILE", help="A model file, such as model.keras.")]
 
 
 @app.command(rich_help_panel=SEE)
@@ -21,3 +33,148 @@ def demo(json: Json = False) -> None:
         return
     outcome = demonstration.run(show=lambda line: None)
     print_json({"accuracies": outcome.accuracies, "mean": outcome.mean})
+
+
+@app.command(rich_help_panel=SEE)
+def summary(file: Model, json: Json = False) -> None:
+    """Show the layers of a model file, their shapes and parameters.
+
+    Example: isoconv summary model.keras
+    """
+    model = arguments.model(file)
+    if not json:
+        model.summary(print_fn=typer.echo)
+        return
+    print_json(
+        {
+            "name": model.name,
+            "layers": [_row(layer) for layer in model.layers],
+            "parameters": model.count_params(),
+            "trainable": sum(weight.size for weight in model.trainable_weights),
+        }
+    )
+
+
+def _row(layer: Any) -> dict[str, Any]:
+    return {
+        "name": layer.name,
+        "class": type(layer).__name__,
+        "output_shape": getattr(layer, "output_shape", None),
+        "parameters": layer.count_params() if layer.built else None,
+        "weights": {weight.name: weight.shape for weight in layer.weights},
+    }
+
+
+@app.command(rich_help_panel=SEE)
+def explain(
+    target: arguments.Target,
+    input: arguments.Input = None,
+    position: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="An output position whose inputs to list. May be repeated."),
+    ] = None,
+    layer: Annotated[str | None, typer.Option(help="Of a model: only this layer, in full.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Samples that kernels are timed for.")] = 1,
+    measure: Annotated[
+        bool | None,
+        typer.Option("--measure/--no-measure", help="Time each kernel; models are unless told."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Explain layers: shapes with their arithmetic, parameters, what each output reads.
+
+    Of a model it shows a table by layer with the receptive field, the share of time, and the
+    kernels that take most; --json gives all.
+
+    Examples:
+
+    isoconv explain "Conv1D(64, 3)" --input 600x300
+
+    isoconv explain "Conv1D(8, 5) > MaxPooling1D(2) > Flatten() > Dense(3)" -i 100x4
+
+    isoconv explain model.keras --layer conv1d --position 7
+    """
+    model = arguments.layer_or_model(target)
+    found = explanation_of(model, arguments.shapes(input), batch=batch, measure=measure)
+    if json:
+        print_json(found.as_data() if layer is None else found.of_layer(layer).as_data())
+        return
+    typer.echo(
+        as_text((found if layer is None else found.of_layer(layer)).sections(position or ()))
+    )
+
+
+@app.command(rich_help_panel=SEE)
+def activations(
+    file: Model,
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="INPUT...",
+            help="A .npy file with all samples, one an input of the model, or a .npz with names.",
+        ),
+    ],
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(help="A layer by its name or class. May be repeated; all if left out."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="A folder for one .npy file a layer."),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Samples computed at once.")] = 32,
+    json: Json = False,
+) -> None:
+    """Show what the layers of a model give for some input, and write it to files.
+
+    Everything is computed in one pass, batch by batch: input and files may be larger than memory.
+
+    Example: isoconv activations model.keras x.npy --layers Conv1D --out seen
+    """
+    model = arguments.model(file)
+    given = [arguments.array(path) for path in inputs]
+    with progress("samples") as on_batch:
+        found = activations_of(
+            model,
+            given[0] if len(given) == 1 else given,
+            layers,
+            batch_size=batch,
+            out=out,
+            on_batch=on_batch,
+        )
+    rows = [_statistics(name, value) for name, value in found.items()]
+    if json:
+        print_json(rows)
+        return
+    head = ("layer", "shape", "least", "mean", "largest", "zero", "size")
+    lines = [_line(row) for row in rows]
+    typer.echo(as_text([Section(f"{model.name}", (), [head, *lines], True, (2, 3, 4, 5, 6))]))
+    if out is not None:
+        typer.echo(f"\nWritten: {len(found)} files in {out}")
+
+
+def _statistics(name: str, value: Any) -> dict[str, Any]:
+    """A layer's outputs in a few numbers, NaN told apart."""
+    known = value[np.isfinite(value)] if value.dtype.kind == "f" else value
+    some = known.size > 0
+    return {
+        "layer": name,
+        "shape": value.shape,
+        "dtype": value.dtype.name,
+        "least": float(known.min()) if some else None,
+        "mean": float(known.mean(dtype=np.float64)) if some else None,
+        "largest": float(known.max()) if some else None,
+        "zero": float((known == 0).mean()) if some else None,
+        "not_finite": int(value.size - known.size),
+        "bytes": value.nbytes,
+    }
+
+
+def _line(row: dict[str, Any]) -> tuple[str, ...]:
+    numbers = [
+        "" if row[key] is None else f"{row[key]:.4g}" for key in ("least", "mean", "largest")
+    ]
+    zero = "" if row["zero"] is None else f"{row['zero']:.0%}"
+    shape = "x".join(map(str, row["shape"])) or "()"
+    extra = f" ({row['not_finite']} not finite)" if row["not_finite"] else ""
+    return (row["layer"] + extra, shape, *numbers, zero, size(row["bytes"]))

@@ -94,6 +94,11 @@ def origin(name: str) -> Iterator[None]:
         _origin.reset(token)
 
 
+def current_origin() -> str:
+    """The names around what is being traced."""
+    return _origin.get()
+
+
 def sort(outputs: Iterable[Node]) -> list[Node]:
     """Every node the outputs need, each after its inputs."""
     done: dict[Node, None] = {}

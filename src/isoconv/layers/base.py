@@ -287,7 +287,7 @@ class Layer(State):
             outputs = tree.transform(_tensor_or_none, self.call(*args, **kwargs))
             outputs = self._with_masks(first, masks, outputs)
             self._add_activity_loss(outputs)
-        current().note(self, args, kwargs, outputs)
+            current().note(self, args, kwargs, outputs)
         return outputs
 
     def _enter(self, leaf: Any, integers: bool) -> Any:

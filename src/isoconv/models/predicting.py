@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,13 +48,10 @@ class Predicting(_Base):
             where = self.where("predict: rewrite")
             raise ArgumentError(explain(where, repr(rewrite), "a bool"))
         args, kwargs = self.prepare((x,), {"training": False})
-        count = self._samples(args)
+        count = samples(args, self.where("predict: x"))
         if count <= size:
             return self._on_prepared(args, kwargs, rewrite)
-        parts = []
-        for start in range(0, count, size):
-            rows = slice(start, start + size)
-            parts.append(self._on_prepared(_part(args, rows), kwargs, rewrite))
+        parts = [self._on_prepared(part, kwargs, rewrite) for part in batches(args, count, size)]
         columns = zip(*(tree.leaves(part) for part in parts), strict=True)
         joined = (np.concatenate(column) for column in columns)
         return tree.transform(lambda _: next(joined), parts[0])
@@ -67,14 +65,20 @@ class Predicting(_Base):
         arrays = [as_array(leaf) for leaf in tree.leaves(args) if is_array(leaf)]
         return self.program(arrays, args, kwargs, folding=rewrite)(arrays)
 
-    def _samples(self, args: Any) -> int:
-        """How many samples the arrays hold; ShapeError where they do not agree."""
-        counts = {len(leaf) if leaf.ndim else -1 for leaf in tree.leaves(args)}
-        if len(counts) != 1 or -1 in counts:
-            given = " and ".join("no" if each < 0 else str(each) for each in sorted(counts))
-            wanted = "as many of each input"
-            raise ShapeError(explain(self.where("predict: x"), f"{given} samples", wanted))
-        return counts.pop()
+
+def samples(args: Any, where: str) -> int:
+    """How many samples the arrays hold; ShapeError where they do not agree."""
+    counts = {len(leaf) if leaf.ndim else -1 for leaf in tree.leaves(args)}
+    if len(counts) != 1 or -1 in counts:
+        given = " and ".join("no" if each < 0 else str(each) for each in sorted(counts))
+        raise ShapeError(explain(where, f"{given} samples", "as many of each input"))
+    return counts.pop()
+
+
+def batches(args: Any, count: int, size: int) -> Iterator[Any]:
+    """Of arrays of `count` samples, `size` samples at a time."""
+    for start in range(0, count, size):
+        yield _part(args, slice(start, start + size))
 
 
 def _part(args: Any, rows: slice) -> Any:

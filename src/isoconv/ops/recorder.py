@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isoconv.errors import ArgumentError, ShapeError, explain
-from isoconv.ir.graph import Node, origin, rebuild, rewrite
+from isoconv.ir.graph import Node, current_origin, origin, rebuild, rewrite
 from isoconv.ir.ops import make
 from isoconv.ir.sizes import Shape
 
@@ -27,8 +27,12 @@ _training: ContextVar[bool | None] = ContextVar("training", default=None)
 
 @dataclass(frozen=True)
 class Noted:
-    """A call of a layer or of an operation inside a trace, and what it gave."""
+    """A call of a layer or of an operation inside a trace, and what it gave.
 
+    path: the names of the layers around it, and a layer's own.
+    """
+
+    path: str
     target: Any
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
@@ -45,7 +49,7 @@ class Recorder:
 
     def __init__(self, keep_calls: bool = False) -> None:
         self.calls: list[Noted] = []
-        self._keep_calls = keep_calls
+        self.keep_calls = keep_calls
         self.inputs: list[Node] = []
         self.captured: list[Variable | Array] = []
         self.losses: list[tuple[Any, Tensor]] = []
@@ -110,8 +114,8 @@ class Recorder:
         self, target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
     ) -> None:
         """A layer, or the function of an operation, was called and gave `result`."""
-        if self._keep_calls:
-            self.calls.append(Noted(target, args, kwargs, result))
+        if self.keep_calls:
+            self.calls.append(Noted(current_origin(), target, args, kwargs, result))
 
     # -- stand-ins -----------------------------------------------------------------------------
 

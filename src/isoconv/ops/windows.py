@@ -203,7 +203,11 @@ def spatial_axes(
             given = f"{length} positions on spatial axis {place}"
             least = 1 if padding == "same" else axis.span - low - high
             remedy = "" if least == 1 else "Use a smaller size or padding 'same'."
-            expected = f"at least {least} (size {tap}, dilation {dilation}, padding {padding!r})"
+            sum_ = f"({length} + {low} + {high} - {axis.span}) // {stride} + 1 = {output}"
+            expected = (
+                f"at least {least} (size {tap}, dilation {dilation}, padding {padding!r}): "
+                f"(length + before + after - span) // stride + 1 is {sum_}"
+            )
             raise ShapeError(explain("window", given, expected, remedy))
         axes.append(axis)
     return tuple(axes)

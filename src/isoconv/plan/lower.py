@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextvars import Context
+
 from isoconv.ir.geometry import Axis
-from isoconv.ir.graph import Graph, Node, raw, rebuild, rewrite
+from isoconv.ir.graph import Graph, Node, origin, raw, rebuild, rewrite
 from isoconv.ir.ops import make
 from isoconv.ir.sizes import Dim
 from isoconv.plan.kernel import is_depthwise
@@ -13,7 +16,7 @@ def lower(graph: Graph) -> Graph:
     """An equal graph with every face x without strides, and every depthwise form of several filters
     a channel, in the shape a kernel knows.
     """
-    return Graph(graph.inputs, tuple(rewrite(graph.outputs, _lower)))
+    return Graph(graph.inputs, tuple(_rewritten(graph.outputs, _lower)))
 
 
 def turn_weights(graph: Graph) -> Graph:
@@ -21,7 +24,20 @@ def turn_weights(graph: Graph) -> Graph:
 
     That is a face of the kernels' own ("xt"), unknown to the program: nothing checks it after this.
     """
-    return Graph(graph.inputs, tuple(rewrite(graph.outputs, _turn)))
+    return Graph(graph.inputs, tuple(_rewritten(graph.outputs, _turn)))
+
+
+def _rewritten(
+    outputs: Sequence[Node], change: Callable[[Node, tuple[Node, ...]], Node]
+) -> list[Node]:
+    """What `rewrite` gives, new nodes coming from where the old one did."""
+
+    def changed(node: Node, inputs: tuple[Node, ...]) -> Node:
+        with origin(node.origin):
+            return change(node, inputs)
+
+    # In an empty context, so that no name around this call comes before theirs.
+    return Context().run(rewrite, outputs, changed)
 
 
 def _lower(node: Node, inputs: tuple[Node, ...]) -> Node:

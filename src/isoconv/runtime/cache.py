@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -37,7 +38,8 @@ _UNFIT = {
     errno.EACCES: "it may not be opened",
 }
 
-_refused: set[Path] = set()
+# Folders that are not used, and why.
+_refused: dict[Path, str] = {}
 # How much may still be written before the folder is measured again, by folder.
 _allowance: dict[Path, int] = {}
 
@@ -95,6 +97,64 @@ def _unpack(digest: bytes, entry: bytes) -> bytes | None:
     return body[len(digest) :]
 
 
+@dataclass(frozen=True)
+class Status:
+    """The folder as it is. unused: why it is not used, None where it is (or will be when the first
+    function is compiled). entries, bytes: what it holds; damaged: entries that are not what was
+    stored, and would be compiled anew.
+    """
+
+    path: str
+    unused: str | None
+    entries: int
+    bytes: int
+    limit: int
+    damaged: int
+
+
+def status() -> Status:
+    """What the folder holds, every entry read and checked."""
+    limit = settings.cache_limit_bytes()
+    entries = size = damaged = 0
+    unused = None
+    try:
+        with warnings.catch_warnings(action="ignore"), _folder(create=False) as folder:
+            for _, length, name in _entries(folder):
+                entries, size = entries + 1, size + length
+                damaged += not _is_sound(folder, name)
+    except FileNotFoundError:
+        unused = None
+    except (OSError, _Refused) as error:
+        unused = str(error)
+    return Status(_shown_path(), unused, entries, size, limit, damaged)
+
+
+def clear() -> Status:
+    """Throws out every entry; gives what the folder held."""
+    before = status()
+    with suppress(OSError, _Refused), _folder(create=False) as folder:
+        for _, _, name in _entries(folder):
+            with suppress(OSError):
+                os.unlink(name, dir_fd=folder)
+    return before
+
+
+def _shown_path() -> str:
+    try:
+        return str(settings.cache_dir())
+    except RuntimeError:
+        return "none: the user has no home"
+
+
+def _is_sound(folder: int, name: str) -> bool:
+    try:
+        digest = bytes.fromhex(name.removesuffix(_SUFFIX))
+        with open(os.open(name, os.O_RDONLY | _SAFE, dir_fd=folder), "rb") as file:
+            return _unpack(digest, file.read()) is not None
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
 def _folder(create: bool) -> Iterator[int]:
     """A descriptor of the folder: what it names cannot be exchanged while it is used."""
@@ -102,8 +162,12 @@ def _folder(create: bool) -> Iterator[int]:
         path = settings.cache_dir()
     except RuntimeError as error:
         raise _Refused("the user has no home") from error
-    if not _SUPPORTED or settings.cache_limit_bytes() == 0 or path in _refused:
-        raise _Refused("it is turned off")
+    if not _SUPPORTED:
+        raise _Refused("this system has no owners of files")
+    if settings.cache_limit_bytes() == 0:
+        raise _Refused("ISOCONV_CACHE_MB is 0")
+    if path in _refused:
+        raise _Refused(_refused[path])
     if create:
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
@@ -126,7 +190,7 @@ def _folder(create: bool) -> Iterator[int]:
 
 
 def _refuse(path: Path, reason: str) -> _Refused:
-    _refused.add(path)
+    _refused[path] = reason
     warnings.warn(
         f"The folder of compiled functions {str(path)!r} is not used, since {reason}. "
         "Mend it, or name another with ISOCONV_CACHE_DIR; until then every process compiles anew.",

@@ -1,0 +1,1 @@
+"""Views over layers and models: shapes, parameters, arithmetic, receptive fields, activations."""

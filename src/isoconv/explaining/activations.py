@@ -1,0 +1,208 @@
+"""What the layers of a model give for some input: all in one compiled pass, batch by batch, in
+memory or on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from isoconv.atomic import replacing
+from isoconv.errors import ArgumentError, ShapeError, explain
+from isoconv.layers.base import Layer
+from isoconv.models.predicting import batches, samples
+from isoconv.ops import tree
+from isoconv.ops.convert import as_array
+from isoconv.ops.program import Compiled, is_array
+from isoconv.ops.recorder import Array, Noted, current
+from isoconv.training import activations as functions
+
+Progress = Callable[[int, int], None]
+
+
+class Activations:
+    """`isoconv.activations(model, x)`: what the layers give. Its attributes are Keras' activation
+    functions: `isoconv.activations.relu`.
+    """
+
+    def __call__(
+        self,
+        model: Layer,
+        x: Any,
+        layers: Any = None,
+        *,
+        batch_size: int = 32,
+        out: Any = None,
+        on_batch: Progress | None = None,
+    ) -> dict[str, Array]:
+        """The outputs of layers, by their names, as arrays with all samples.
+
+        Args:
+            model: a model, or a layer. Layers within layers are named "outer/inner"; what a shared
+                layer gives the second time, "name#2".
+            x: the input: an array, or a list or dict of them.
+            layers: a name, a class, a layer, or several of these; all if left out.
+            batch_size: samples computed at once, which changes no bit.
+            out: a folder to write one .npy file a layer to, batch by batch; the arrays given back
+                then are read from there when needed.
+            on_batch: told how many samples are done, and of how many.
+
+        Raises ArgumentError for names that the model does not have, ShapeError for input that does
+        not fit.
+        """
+        if not isinstance(model, Layer):
+            raise ArgumentError(explain("activations: model", repr(model), "a model or a layer"))
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ArgumentError(
+                explain("activations: batch_size", repr(batch_size), "an integer of at least 1")
+            )
+        if not all(isinstance(leaf, np.ndarray) for leaf in tree.leaves(x)):
+            x = model.prepare((x,), {})[0][0]
+        count = samples(x, model.where("activations: x"))
+        results = stream(model, x, layers, batch_size, on_batch)
+        return _joined(list(results)) if out is None else _on_disk(results, count, Path(out))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(functions, name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *dir(functions)})
+
+
+activations = Activations()
+
+
+def stream(
+    model: Layer, x: Any, wanted: Any, size: int, on_batch: Progress | None = None
+) -> Iterator[dict[str, Array]]:
+    """What the layers give, batch by batch, for arrays."""
+
+    def collect(*given: Any) -> dict[str, Any]:
+        _, calls = layer_calls(model, given)
+        return chosen(calls, wanted, model.where("activations: layers"))
+
+    compiled = Compiled(collect, model.runtime_axes_of, keep_updates=False)
+    count, done = len(next(tree.leaves(x))), 0
+    for part in batches(x, count, size) if count else [x]:
+        args, _ = model.prepare((part,), {})
+        model.ensure_built(args, {})
+        arrays = [as_array(leaf) for leaf in tree.leaves(args) if is_array(leaf)]
+        results: dict[str, Array] = compiled.program(arrays, args, {})(arrays)
+        for name, value in results.items():
+            _check_batch(name, value, len(arrays[0]), count)
+        done += len(arrays[0])
+        if on_batch is not None:
+            on_batch(done, count)
+        yield results
+
+
+def _check_batch(name: str, value: Array, size: int, count: int) -> None:
+    if size < count and (value.ndim == 0 or len(value) != size):
+        given = f"outputs of shape {value.shape} for {size} samples"
+        remedy = f"Use a batch_size of {count}, or leave it out of layers."
+        raise ShapeError(explain(f"activations: {name}", given, "one row a sample", remedy))
+
+
+def layer_calls(model: Layer, given: Sequence[Any]) -> tuple[Any, dict[str, Noted]]:
+    """Calls the model inside a trace: what it gives, and the calls of layers within it by their
+    paths; its own, where it calls no layer.
+    """
+    recorder = current()
+    recorder.keep_calls = True
+    result = model(*given, training=False)
+    calls = [call for call in recorder.calls if isinstance(call.target, Layer)]
+    inner = list(calls[:-1]) or list(calls)
+    outermost = f"{calls[-1].path}/"
+    found: dict[str, Noted] = {}
+    for call in inner:
+        path = call.path.removeprefix(outermost)
+        seen = sum(name.partition("#")[0] == path for name in found)
+        found[f"{path}#{seen + 1}" if seen else path] = call
+    return result, found
+
+
+def chosen(calls: Mapping[str, Noted], wanted: Any, where: str) -> dict[str, Any]:
+    """The outputs of the layers asked for, under their names: "name:1" for a second output."""
+    asked = [None] if wanted is None else wanted
+    kept: dict[str, Noted] = {}
+    for each in asked if isinstance(asked, list | tuple | set) else [asked]:
+        matching = {name: call for name, call in calls.items() if _matches(each, name, call)}
+        if not matching:
+            raise ArgumentError(_unknown(each, calls, where))
+        kept |= matching
+    found = {}
+    for name in (name for name in calls if name in kept):
+        for index, tensor in enumerate(tree.leaves(calls[name].result)):
+            if tensor is not None:
+                found[f"{name}:{index}" if index else name] = tensor
+    return found
+
+
+def _matches(wanted: Any, name: str, call: Noted) -> bool:
+    if wanted is None:
+        return True
+    if isinstance(wanted, str):
+        return wanted in (
+            name,
+            name.partition("#")[0],
+            call.target.name,
+            type(call.target).__name__,
+        )
+    if isinstance(wanted, type):
+        return isinstance(call.target, wanted)
+    return call.target is wanted
+
+
+def _unknown(wanted: Any, calls: Mapping[str, Noted], where: str) -> str:
+    names = sorted({*calls, *(type(call.target).__name__ for call in calls.values())})
+    near = get_close_matches(wanted, names, 1, 0) if isinstance(wanted, str) else []
+    remedy = f"Did you mean {near[0]!r}?" if near else ""
+    return explain(where, repr(wanted), f"some of {', '.join(calls)}, or a class of them", remedy)
+
+
+def _joined(results: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    if len(results) == 1:
+        return dict(results[0])
+    return {name: np.concatenate([part[name] for part in results]) for name in results[0]}
+
+
+def _on_disk(results: Iterator[dict[str, Array]], count: int, folder: Path) -> dict[str, Array]:
+    """Each layer's outputs in a file of its own, complete or not there at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files: dict[str, Path] = {}
+    with ExitStack() as stack:
+        places: dict[str, Any] = {}
+        start = 0
+        for part in results:
+            if not places:
+                files = _files(part, folder)
+            for name, value in part.items():
+                if name not in places:
+                    temporary = stack.enter_context(replacing(files[name]))
+                    shape = (count, *value.shape[1:]) if value.ndim else ()
+                    places[name] = open_memmap(temporary, "w+", value.dtype, shape)
+                place = places[name]
+                if value.ndim:
+                    place[start : start + len(value)] = value
+                else:
+                    place[...] = value
+            start += len(next(iter(part.values())))
+        for place in places.values():
+            place.flush()
+    return {name: np.load(path, mmap_mode="r") for name, path in files.items()}
+
+
+def _files(part: Mapping[str, Array], folder: Path) -> dict[str, Path]:
+    """A file name for each layer: its name with "/" written as "."."""
+    files = {name: folder / f"{name.replace('/', '.')}.npy" for name in part}
+    twice = len({path.name for path in files.values()}) < len(files)
+    if twice:
+        expected = "names that stay apart as files"
+        raise ArgumentError(explain("activations: out", sorted(files), expected))
+    return files

@@ -1,0 +1,103 @@
+"""What a layer does, read off the graph it makes: windows and products, with their arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from isoconv.explaining.facts import AxisFacts, OperationFacts
+from isoconv.ir.geometry import Axis
+from isoconv.ir.graph import Node, sort
+from isoconv.ir.sizes import number
+from isoconv.plan.cost import multiply_adds
+
+_NAMES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+
+
+def operations(nodes: Sequence[Node], inputs: Sequence[Node]) -> tuple[OperationFacts, ...]:
+    """The windows and products among a layer's nodes that work on its inputs, in order."""
+    inside = set(nodes)
+    found = []
+    reached = set(inputs)
+    for node in sort(nodes):
+        if node not in inside or not reached.intersection(node.inputs):
+            continue
+        reached.add(node)
+        if node.op == "pool_max":
+            found.append(_pooling(node))
+        elif node.op == "conv" and node["face"] != "w":
+            found.append(_form(node))
+    return tuple(found)
+
+
+def _pooling(node: Node) -> OperationFacts:
+    (before,) = node.inputs
+    axes = _axes(node["axes"], before.shape[1:-1], node.shape[1:-1], False)
+    channels = number(node.shape[-1])
+    taps = prod(axis.taps for axis in axes)
+    return OperationFacts("max pooling", axes, channels, channels, channels, taps, 0, 0)
+
+
+def _form(node: Node) -> OperationFacts:
+    transposed = node["face"] == "x"
+    weights, data = node.inputs if transposed else reversed(node.inputs)
+    rank = len(node["axes"])
+    places = slice(node.rank - 1 - rank, -1)
+    axes = _axes(node["axes"], data.shape[places], node.shape[places], transposed)
+    summed = weights.op == "full"
+    kind = "transposed convolution" if transposed else "convolution"
+    kind = "sum of windows" if summed else kind if rank else "product"
+    groups, channels = node["groups"], number(data.shape[-1])
+    pairs = [_pairs(axis) for axis in axes]
+    total = 0 if summed else number(multiply_adds(node))
+    live = prod(int(each.sum()) for each in pairs)
+    counted = prod((axis.length if transposed else axis.output) * axis.taps for axis in axes)
+    return OperationFacts(
+        kind,
+        axes,
+        groups,
+        channels,
+        number(node.shape[-1]),
+        prod(int(each.max(initial=0)) for each in pairs) * (channels // groups),
+        total,
+        total - total // counted * live,
+    )
+
+
+def _pairs(axis: AxisFacts) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """How many inputs each output reads."""
+    return np.array([len(axis.inputs_of(output)) for output in range(axis.output)])
+
+
+def _axes(
+    axes: Sequence[Axis], lengths: Sequence[object], outputs: Sequence[object], transposed: bool
+) -> tuple[AxisFacts, ...]:
+    names = _NAMES.get(len(axes), [f"axis {i}" for i in range(len(axes))])
+    found = []
+    for name, axis, length, output in zip(names, axes, lengths, outputs, strict=True):
+        found.append(_axis(name, axis, int(str(length)), int(str(output)), transposed))
+    return tuple(found)
+
+
+def _axis(name: str, axis: Axis, length: int, output: int, transposed: bool) -> AxisFacts:
+    facts = AxisFacts(
+        name=name,
+        length=length,
+        output=output,
+        taps=axis.taps,
+        stride=axis.stride,
+        dilation=axis.dilation,
+        span=axis.span,
+        before=number(axis.low),
+        after=number(axis.high),
+        transposed=transposed,
+        later=0,
+        earlier=0,
+    )
+    there, here = (facts.stride, 1) if transposed else (1, facts.stride)
+    apart = [i * there - o * here for o in range(output) for i in facts.inputs_of(o)]
+    later, earlier = max(apart, default=0), -min(apart, default=0)
+    return replace(facts, later=max(later, 0), earlier=max(earlier, 0))

@@ -1,0 +1,163 @@
+"""The commands that show models, layers, activations, the cache and the machine, on real files."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import isoconv as ic
+from command_line import run
+from isoconv import layers
+from isoconv.runtime import cache
+
+
+@pytest.fixture
+def isoconv(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: run(capsys, monkeypatch, *arguments)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    model = ic.Sequential(
+        [
+            ic.Input((30, 3)),
+            layers.Conv1D(4, 5, activation="relu", name="first"),
+            layers.GlobalMaxPooling1D(name="most"),
+            layers.Dense(2, name="end"),
+        ],
+        name="small",
+    )
+    model.save(tmp_path / "model.keras")
+    x = np.random.default_rng(0).normal(size=(7, 30, 3)).astype("float32")
+    np.save(tmp_path / "x.npy", x)
+    return model, x
+
+
+def test_every_command_teaches_with_an_example(isoconv):
+    _, out, _ = isoconv("--help")
+    names = re.findall(r"^│ (\w+)  ", out, re.MULTILINE)
+    assert {"demo", "summary", "explain", "activations", "bench", "cache", "doctor"} <= set(names)
+    for name in names:
+        code, out, _ = isoconv(name, "--help")
+        assert code == 0
+        assert re.search(rf"isoconv {name}", out), name
+        assert "--json" in out, name
+        assert max(map(len, out.splitlines())) <= 80
+
+
+def test_summary(isoconv, saved):
+    model, _ = saved
+    code, out, _ = isoconv("summary", "model.keras")
+    assert code == 0
+    assert "first (Conv1D)" in out
+    data = json.loads(isoconv("summary", "model.keras", "--json")[1])
+    assert data["parameters"] == model.count_params()
+    assert data["layers"][0]["weights"] == {"kernel": [5, 3, 4], "bias": [4]}
+
+
+def test_explain_layers_and_models(isoconv, saved):
+    code, out, err = isoconv("explain", "Conv1D(64, 3)", "--input", "600x300", "--position", "7")
+    assert (code, err) == (0, "")
+    assert "(600 + 0 + 0 - 3) // 1 + 1  = 598" in out
+    assert "output 7    inputs 7, 8, 9" in out
+    code, out, _ = isoconv("explain", "model.keras")
+    assert code == 0
+    assert re.search(r"first +26x4 +64 +1.56 k +5x3 +\d+%", out)
+    assert max(map(len, out.splitlines())) <= 80
+    code, out, _ = isoconv("explain", "model.keras", "--layer", "end", "--no-measure")
+    assert out.startswith("Dense(2) on (4,) gives (2,)")
+    data = json.loads(isoconv("explain", "model.keras", "--no-measure", "--json")[1])
+    assert [layer["name"] for layer in data["layers"]] == ["first", "most", "end"]
+
+
+def test_activations_are_shown_and_written(isoconv, saved):
+    model, x = saved
+    code, out, _ = isoconv("activations", "model.keras", "x.npy", "--layers", "first", "--json")
+    (row,) = json.loads(out)
+    expected = model.layers[0](x)
+    assert (code, row["layer"], row["shape"]) == (0, "first", [7, 26, 4])
+    assert row["zero"] == (expected == 0).mean()
+    code, out, _ = isoconv("activations", "model.keras", "x.npy", "--out", "seen", "--batch", "2")
+    assert code == 0
+    assert "Written: 3 files in seen" in out
+    assert np.array_equal(np.load("seen/first.npy"), expected)
+
+
+def test_two_inputs_are_given_in_order_or_by_name(isoconv, tmp_path):
+    a, b = ic.Input((3,), name="a"), ic.Input((3,), name="b")
+    ic.Model([a, b], layers.Subtract(name="less")([a, b])).save(tmp_path / "two.keras")
+    one, two = np.ones((2, 3), "float32"), np.full((2, 3), 3, "float32")
+    np.save("one.npy", one)
+    np.save("two.npy", two)
+    np.savez("both.npz", b=two, a=one)
+    for given in (["one.npy", "two.npy"], ["both.npz"]):
+        (row,) = json.loads(isoconv("activations", "two.keras", *given, "--json")[1])
+        assert row["mean"] == -2
+
+
+def test_cache_is_shown_and_cleared(isoconv, monkeypatch, tmp_path):
+    monkeypatch.setenv("ISOCONV_CACHE_DIR", str(tmp_path / "kept"))
+    assert "holds   0 functions" in isoconv("cache")[1]
+    cache.write(b"0" * 32, b"code")
+    cache.write(b"1" * 32, b"more")
+    damaged = next((tmp_path / "kept").iterdir())
+    damaged.write_bytes(b"damaged")
+    found = json.loads(isoconv("cache", "--json")[1])
+    assert (found["entries"], found["damaged"], found["unused"]) == (2, 1, None)
+    assert "damaged  1" in isoconv("cache")[1]
+    assert "Cleared: 2 functions" in isoconv("cache", "--clear")[1]
+    assert json.loads(isoconv("cache", "--json")[1])["entries"] == 0
+
+
+def test_doctor_says_whether_all_is_well(isoconv, monkeypatch, tmp_path):
+    monkeypatch.setenv("ISOCONV_CACHE_DIR", str(tmp_path / "kept"))
+    code, out, _ = isoconv("doctor")
+    assert code == 0
+    assert "All is well." in out
+    (tmp_path / "open").mkdir(mode=0o755)
+    monkeypatch.setenv("ISOCONV_CACHE_DIR", str(tmp_path / "open"))
+    code, out, err = isoconv("doctor", "--json")
+    assert (code, err) == (1, "")
+    assert "others may enter it" in json.loads(out)["trouble"][0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["explain", "Conv1d(64, 3)", "-i", "600x300"], "did you mean Conv1D?"),
+        (["explain", "Conv1D(64, 3", "-i", "600x300"], "^"),
+        (["explain", "Conv1D(64, 3)"], "Say what goes in"),
+        (["explain", "Conv1D(64, 3)", "-i", "2x300"], "(2 + 0 + 0 - 3) // 1 + 1 = 0"),
+        (["explain", "Conv1D(64, 3)", "-i", "600y300"], "sizes joined by x, as 600x300"),
+        (["explain", "gone.keras"], "gone.keras: expected a model file"),
+        (["summary", "text.keras"], "text.keras"),
+        (["summary", "."], "a folder"),
+        (["activations", "model.keras", "gone.npy"], "gone.npy: expected a .npy or .npz"),
+        (["activations", "model.keras", "text.keras"], "a .npy or .npz file of numbers"),
+        (["activations", "model.keras", "x.npy", "--layers", "fist"], "Did you mean 'first'?"),
+        (["activations", "model.keras", "wide.npy"], "expected shape (None, 30, 3)"),
+    ],
+)
+def test_mistakes_are_explained_without_a_traceback(isoconv, saved, arguments, message):
+    with open("text.keras", "w", encoding="utf-8") as file:
+        file.write("no model at all")
+    np.save("wide.npy", np.zeros((2, 30, 4)))
+    code, out, err = isoconv(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_output_without_a_terminal_or_anyone_reading():
+    program = [sys.executable, "-c", "from isoconv.cli import main; main()"]
+    command = [*program, "explain", "Conv1D(64, 3)", "-i", "600x300"]
+    whole = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert whole.stderr == ""
+    assert "\x1b" not in whole.stdout
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
