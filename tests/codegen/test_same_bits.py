@@ -35,6 +35,8 @@ CASES = {
     "pairs": ([STRIDED, DILATED], 34, 34, 17, (7, 9)),
     "fewer channels than filters": ([SAME], 10, 40, 5, (19,)),
     "a tap of eight": ([Axis(1)], 32, 32, 4, (21,)),
+    "one channel, one filter": ([SAME, CAUSAL], 1, 1, 1, (3, 290)),
+    "one channel, one filter, a short line": ([Axis(6, 1, 2)], 1, 1, 1, (27,)),
     "groups": ([SAME, VALID], 34, 34, 2, (6, 9)),
 }
 FACES = {"y": "xw", "x": "wy", "w": "xy"}

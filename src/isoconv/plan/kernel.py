@@ -25,9 +25,8 @@ ANCHORS = ("conv", "gather", "scatter_add", *WINDOWS, *REDUCTIONS)
 
 @dataclass(frozen=True)
 class Kernel:
-    """kind: which generator emits it ("pull", "rows", "scatter", "tile", "gram", "depthwise",
-    "group gram", "transpose"); graph: what it gives; sizes: the names of its run-time sizes, in the
-    order of its arguments.
+    """kind: which generator emits it, by its name in `codegen.generate`; graph: what it gives;
+    sizes: the names of its run-time sizes, in the order of its arguments.
     """
 
     kind: str
@@ -293,6 +292,8 @@ def choose_kind(graph: Graph) -> str:
         return "rows"
     if anchor.op == "conv" and anchor["axes"] and has_small_groups(anchor):
         return "group gram" if anchor["face"] == "w" else "depthwise"
+    if anchor.op == "conv" and is_dense(anchor) and is_plain(anchor):
+        return "line"
     if anchor.op == "conv" and is_dense(anchor):
         return "gram" if anchor["face"] == "w" else "tile"
     return "pull"
@@ -327,6 +328,18 @@ def is_dense(conv: Node) -> bool:
         return bool(conv["groups"] == 1)
     weights = conv.inputs[1 if conv["face"] == "y" else 0]
     return conv["groups"] == 1 or conv["face"] == "xt" or number(weights.shape[-2]) > 1
+
+
+def is_plain(conv: Node) -> bool:
+    """Whether a form has one channel, one filter and no stride along its last axis: neighbouring
+    outputs meet neighbouring inputs.
+    """
+    return (
+        conv["face"] == "y"
+        and bool(conv["axes"])
+        and conv["axes"][-1].stride == 1
+        and conv.inputs[0].shape[-1] == conv.shape[-1] == 1
+    )
 
 
 def is_depthwise(node: Node) -> bool:
