@@ -31,6 +31,8 @@ _UNROLL = 4
 _PLACED = ("iota", "reverse", "slice", "pad", "concat", "transpose")
 # Sums of at most so many terms are short: rows are not folded where one in _IDLE at most is idle.
 _SHORT, _IDLE = 64, 4
+# Those that are folded are so few at once that their pointers have registers.
+_FEW = 6
 
 
 @dataclass(frozen=True)
@@ -325,9 +327,10 @@ class _Work:
             most = b.select(b.compare("sge", along.count, b.i64(deep)), along.count, b.i64(-1))
             alone = b.compare("sle", b.mul(idle, _IDLE), most)
             folded = b.mul(lines, along.count)
+            few = deep
             if tile.form.terms <= _SHORT:
-                folded = b.select(alone, b.i64(0), folded)
-            blocks(tile.pull, folded, deep, lambda at, deep: self._tile(self._fold(at, deep)))
+                folded, few = b.select(alone, b.i64(0), folded), min(deep, _FEW)
+            blocks(tile.pull, folded, few, lambda at, deep: self._tile(self._fold(at, deep)))
             if tile.form.terms > _SHORT:
                 return
             lines = b.select(alone, lines, b.i64(0))
@@ -481,7 +484,8 @@ class _Work:
         it would merge their loads, keep them in registers and spill.
         """
         b, scalar = self.tile.b, self.tile.scalar
-        first = b.at(data, rows[0].window, scalar)
+        # Opaque as well: LLVM is slow to see through nested loops of addresses.
+        first = b.opaque(b.at(data, rows[0].window, scalar))
         steps = {row.offset - before.offset for before, row in pairwise(rows)}
         if all(step >= _UNROLL for step in steps):
             return [(first, row.offset) for row in rows]
