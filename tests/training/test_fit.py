@@ -67,7 +67,7 @@ def test_a_wrong_gradient_is_caught(monkeypatch):
     for model in (ours, theirs):
         model.compile("sgd", "sparse_categorical_crossentropy")
     right = isoconv.models.training.gradients
-    wrong = lambda loss, wrt: [slope * 1.01 for slope in right(loss, wrt)]  # noqa: E731
+    wrong = lambda *args, **kwargs: [slope * 1.01 for slope in right(*args, **kwargs)]  # noqa: E731
     monkeypatch.setattr(isoconv.models.training, "gradients", wrong)
     with pytest.raises(AssertionError):
         compare_fits(ours, theirs, x, y)

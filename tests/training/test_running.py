@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import re
 import threading
@@ -12,7 +13,7 @@ import torch
 from rich.console import Console
 
 import isoconv
-from isoconv import callbacks, layers, ops
+from isoconv import autodiff, callbacks, layers, ops
 from isoconv.errors import ArgumentError, ShapeError
 from isoconv.models.bar import Bar
 from isoconv.runtime import jit
@@ -370,7 +371,7 @@ def test_own_train_step():
             return self.dense(inputs)
 
         def train_step(self, data):
-            x, y, _ = data
+            x, y = data
             weights = self.trainable_variables
             loss, slopes = isoconv.value_and_grad(
                 lambda: ops.mean(ops.square(self(x, training=True) - y)), weights
@@ -387,6 +388,68 @@ def test_own_train_step():
     assert list(found) == ["own"]
     assert found["own"][-1] < found["own"][0]
     assert float(model.steps) == 6
+
+
+def test_own_test_and_predict_steps():
+    """As in Keras: what is given is what `fit` was given, and metrics of one's own are reset."""
+
+    class Model(isoconv.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1)
+            self.seen = isoconv.metrics.Sum(name="seen")
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+        @property
+        def metrics(self):
+            return [self.seen]
+
+        def train_step(self, data):
+            x, y, weight = data
+            self.seen.update_state(ops.sum(weight))
+            slopes = autodiff.gradients(
+                self.compute_loss(x, y, self(x), weight), self.trainable_variables
+            )
+            self.optimizer.apply(slopes, self.trainable_variables)
+            return {"seen": self.seen.result()}
+
+        def test_step(self, data):
+            x, _ = data
+            self.seen.update_state(ops.sum(ops.ones_like(x[:, 0])))
+            return {"seen": self.seen.result()}
+
+        def predict_step(self, data):
+            return {"twice": self(data) * 2.0}
+
+    model = Model()
+    model.compile("sgd", "mse")
+    x, y = RNG.normal(size=(20, 3)).astype("float32"), np.zeros((20, 1))
+    found = model.fit(x, y, sample_weight=np.full(20, 0.5), epochs=2, batch_size=8, verbose=0)
+    assert found.history["seen"] == [10, 10]
+    assert model.evaluate(x, y, batch_size=8) == 20
+    np.testing.assert_array_equal(model.predict(x, batch_size=7)["twice"], model(x) * 2)
+    assert copy.deepcopy(model).predict(x)["twice"].shape == (20, 1)
+
+
+def test_sequences_of_batches_are_told_of_epochs():
+    class Batches:
+        told = 0
+
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, place):
+            return X[place * 10 : place * 10 + 10], Y[place * 10 : place * 10 + 10]
+
+        def on_epoch_end(self):
+            self.told += 1
+
+    batches, model = Batches(), network()
+    found = model.fit(batches, epochs=3, initial_epoch=1, validation_data=Batches(), verbose=0)
+    assert found.epoch == [1, 2]
+    assert batches.told == 2
 
 
 def test_added_losses_are_minimised():

@@ -361,7 +361,7 @@ class Layer(State):
 
 
 _OPTIONS = ("training", "mask")
-_NOT_COPIED = ("_lock", "_compiled", "_folded")
+_NOT_COPIED = ("_lock", "_compiled", "_folded", "_predicting")
 
 # What Keras writes into configs for features that are not ours; None says that they are unused.
 _ONLY_KERAS = ("quantization_config", "lora_rank", "lora_alpha")

@@ -10,7 +10,8 @@ import numpy as np
 from isoconv.errors import ArgumentError, ShapeError, explain
 from isoconv.ops import tree
 from isoconv.ops.convert import as_array
-from isoconv.ops.program import is_array
+from isoconv.ops.epoch import epoch
+from isoconv.ops.program import Compiled, is_array
 
 if TYPE_CHECKING:
     from isoconv.layers.base import Layer
@@ -22,6 +23,10 @@ else:
 
 class Predicting(_Base):
     """`predict` and `predict_on_batch`, for a layer."""
+
+    def predict_step(self, data: Any) -> Any:
+        """What `predict` computes of a batch x, in isoconv.ops. A subclass may write its own."""
+        return self(data, training=False)
 
     def predict(
         self,
@@ -63,7 +68,13 @@ class Predicting(_Base):
     def _on_prepared(self, args: Any, kwargs: dict[str, Any], rewrite: bool) -> Any:
         self.ensure_built(args, kwargs)
         arrays = [as_array(leaf) for leaf in tree.leaves(args) if is_array(leaf)]
-        return self.program(arrays, args, kwargs, folding=rewrite)(arrays)
+        if type(self).predict_step is Predicting.predict_step:
+            return self.program(arrays, args, kwargs, folding=rewrite)(arrays)
+        if self._predicting is None:
+            self._predicting = Compiled(self.predict_step, self.runtime_axes_of)
+        return self._predicting.program(arrays, args, {}, key=epoch())(arrays)
+
+    _predicting: Compiled | None = None
 
 
 def samples(args: Any, where: str) -> int:

@@ -12,7 +12,7 @@ from isoconv.ops.epoch import epoch
 from isoconv.ops.program import Compiled, Program, runtime_specs, static_kind, trace
 from isoconv.ops.recorder import Array, current
 from isoconv.ops.tensor import Tensor
-from isoconv.training.batches import Data
+from isoconv.training.batches import Data, pack
 
 if TYPE_CHECKING:
     from isoconv.models.training import Training
@@ -24,7 +24,7 @@ _MOST_RECENT = 64
 class Step:
     """Runs `function` on batches of any size; another size compiles nothing.
 
-    function: of (x, y, sample_weight) as Tensors; gives a dict of scalars.
+    function: of a batch of Tensors, as `pack` gives it; gives a dict of numbers.
     """
 
     def __init__(self, model: Training, function: Callable[[Any], dict[str, Any]]) -> None:
@@ -88,7 +88,7 @@ class Step:
 
 def _guarded(model: Training, function: Callable[[Any], dict[str, Any]], data: Any) -> Any:
     """The step; where the model keeps finite, one whose loss is not changes only metrics."""
-    logs = function(data)
+    logs = function(pack(*data))
     if model.way_of_training.keeps_finite and "loss" in logs:
         fine = ops.isfinite(logs["loss"])
         measures = {id(each) for metric in model.metrics for each in metric.variables}

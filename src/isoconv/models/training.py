@@ -157,9 +157,10 @@ class Training(_Base):
     # -- the step ------------------------------------------------------------------------------
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """What one step computes, in isoconv.ops: x, y and weights in, numbers for the logs out.
+        """What one step computes, in isoconv.ops: a batch in, numbers for the logs out.
 
-        A subclass may write its own: what it assigns to variables is kept.
+        data: (x, y, sample_weight), (x, y) or x, as `fit` was given them. A subclass may write its
+        own: what it assigns to variables is kept.
         """
         x, y, sample_weight = unpack(data)
         y_pred = self(x, training=True)

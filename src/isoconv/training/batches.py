@@ -165,6 +165,15 @@ def unpack(item: Any) -> tuple[Any, Any, Any]:
     return (*parts, *(None,) * (3 - len(parts)))
 
 
+def pack(x: Any, y: Any, sample_weight: Any) -> Any:
+    """A batch as `train_step` is given it: (x, y, sample_weight), (x, y) or x, as there are."""
+    if sample_weight is not None:
+        return x, y, sample_weight
+    if y is not None:
+        return x, y
+    return (x,) if isinstance(x, list | tuple) else x
+
+
 def is_iterable_source(x: Any) -> bool:
     """Whether batches come from x one by one, rather than being cut from it."""
     return not (x is None or is_array(x) or isinstance(x, list | tuple | Mapping))
