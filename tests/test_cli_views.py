@@ -81,6 +81,8 @@ def test_activations_are_shown_and_written(isoconv, saved):
     expected = model.layers[0](x)
     assert (code, row["layer"], row["shape"]) == (0, "first", [7, 26, 4])
     assert row["zero"] == (expected == 0).mean()
+    assert (row["least"], row["largest"]) == (expected.min(), expected.max())
+    np.testing.assert_allclose(row["mean"], expected.mean(dtype="float64"))
     code, out, _ = isoconv("activations", "model.keras", "x.npy", "--out", "seen", "--batch", "2")
     assert code == 0
     assert "Written: 3 files in seen" in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,9 @@ from isoconv.cli.output import Json, print_json, progress
 from isoconv.explaining.activations import activations as activations_of
 from isoconv.explaining.describe import explain as explanation_of
 from isoconv.explaining.render import Section, as_text, size
+
+# Samples of which statistics are taken at once: files may be larger than memory.
+_ROWS = 64
 
 Model = Annotated[Path, typer.Argument(metavar="FILE", help="A model file, such as model.keras.")]
 
@@ -154,18 +158,26 @@ def activations(
 
 
 def _statistics(name: str, value: Any) -> dict[str, Any]:
-    """A layer's outputs in a few numbers, NaN told apart."""
-    known = value[np.isfinite(value)] if value.dtype.kind == "f" else value
-    some = known.size > 0
+    """A layer's outputs in a few numbers, read part by part; NaN and infinities told apart."""
+    least, largest, total, zero, known = math.inf, -math.inf, 0.0, 0, 0
+    rows = np.atleast_1d(value)
+    for start in range(0, len(rows), _ROWS):
+        part = rows[start : start + _ROWS]
+        part = part[np.isfinite(part)]
+        if part.size:
+            least, largest = min(least, float(part.min())), max(largest, float(part.max()))
+        total += float(part.sum(dtype=np.float64))
+        zero += int((part == 0).sum())
+        known += part.size
     return {
         "layer": name,
         "shape": value.shape,
         "dtype": value.dtype.name,
-        "least": float(known.min()) if some else None,
-        "mean": float(known.mean(dtype=np.float64)) if some else None,
-        "largest": float(known.max()) if some else None,
-        "zero": float((known == 0).mean()) if some else None,
-        "not_finite": int(value.size - known.size),
+        "least": least if known else None,
+        "mean": total / known if known else None,
+        "largest": largest if known else None,
+        "zero": zero / known if known else None,
+        "not_finite": value.size - known,
         "bytes": value.nbytes,
     }
 
