@@ -38,7 +38,7 @@ ORDER = [
     (6, ["training"]),
     (6, ["models"]),
     (6, ["spec"]),
-    (7, ["interop", "torch", "equivalence", "backend", "compat", "data"]),
+    (7, ["conversion", "interop", "torch", "equivalence", "backend", "compat", "data"]),
     (8, ["demo", "doctor", "explaining", "race", "bench", "distributed"]),
     (9, ["cli"]),
 ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from isoconv import backend, layers, models, ops, settings, spec, training, utils
     from isoconv.autodiff import value_and_grad, vjp
+    from isoconv.conversion.forms import forms, rewrite
     from isoconv.equivalence import equivalent
     from isoconv.explaining.activations import activations
     from isoconv.explaining.describe import explain
@@ -77,9 +78,11 @@ _NAMES = {
     "from_onnx": "isoconv.interop.onnx",
     "from_torch": "isoconv.interop.torch.exported",
     "image_data_format": "isoconv.settings",
+    "forms": "isoconv.conversion.forms",
     "jit": "isoconv.models.jit",
     "load_model": "isoconv.models.saving",
     "register_keras_serializable": "isoconv.registry",
+    "rewrite": "isoconv.conversion.forms",
     "set_floatx": "isoconv.settings",
     "set_image_data_format": "isoconv.settings",
     "top_ngrams": "isoconv.explaining.ngrams",
@@ -100,6 +103,7 @@ __all__ = [
     "equivalent",
     "explain",
     "floatx",
+    "forms",
     "from_onnx",
     "from_torch",
     "image_data_format",
@@ -115,6 +119,7 @@ __all__ = [
     "random",
     "register_keras_serializable",
     "regularizers",
+    "rewrite",
     "set_floatx",
     "set_image_data_format",
     "settings",

@@ -32,6 +32,9 @@ class Model(Fitting, Saving, Predicting, Layer):
 
     _network: Network | None = None
 
+    rules: tuple[Any, ...] = ()
+    """The rules by which `isoconv.rewrite` made it from another model or layer."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         names = ("inputs", "outputs", "name")
         given = dict(zip(names, args, strict=False)) | kwargs

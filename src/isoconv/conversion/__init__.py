@@ -1,0 +1,1 @@
+"""Layers and models in other forms that are the same function, their weights carried over."""
