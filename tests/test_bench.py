@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from isoconv import bench, optional
-from isoconv.bench import cases, ours, roof, tables, timing, with_torch
+from isoconv.bench import cases, ours, rewrites, roof, tables, timing, with_torch
 from isoconv.bench.results import Report, Row
 from isoconv.bench.timing import Times
 from isoconv.errors import ArgumentError, InternalError, MissingPackageError
@@ -37,6 +37,11 @@ def small_cases(monkeypatch):
     ]
     monkeypatch.setattr(cases, "shapes", lambda: shapes)
     monkeypatch.setattr(cases, "networks", lambda: networks)
+    models = {
+        "RepVGG block": lambda: rewrites.repvgg(4, 6),
+        "Embedding, Conv1D on words": lambda: rewrites.words(9, 12),
+    }
+    monkeypatch.setattr(rewrites, "CASES", models)
     monkeypatch.setattr(roof, "_SECONDS", 1e-4)
     monkeypatch.setattr(timing, "_PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(timing, "_TURN_SECONDS", 1e-5)
@@ -45,7 +50,7 @@ def small_cases(monkeypatch):
 def test_all_sections_agree_with_torch_and_are_reported():
     seen = []
     report = bench.run(threads=2, seconds=0.0, on_case=seen.append)
-    assert len(seen) == len(report.rows) == 23 + 3 + 2
+    assert len(seen) == len(report.rows) + len(report.savings) == 23 + 3 + 2 + 2
     for row in report.rows:
         offered = {"isoconv", "torch", "isoconv, 1 thread"}
         extra = {"layers": "torch best", "networks": "torch best", "training": "isoconv step"}
@@ -71,7 +76,7 @@ def test_only_what_is_asked_for():
     assert [row.name for row in report.rows] == ["text3gram_b1"]
     with pytest.raises(ArgumentError, match=r"part of text3gram; .*; got 'nothing'"):
         bench.run(["layers"], only="nothing")
-    with pytest.raises(ArgumentError, match="one of layers, networks, training; got speed"):
+    with pytest.raises(ArgumentError, match="one of layers, networks, training, rewrites; got speed"):
         bench.run(["speed"])
 
 
@@ -172,3 +177,31 @@ def test_contenders_run_in_turn(monkeypatch):
     assert "".join(calls) == "aaabbb" * 3
     assert times["a"].count == times["b"].count == 6
     assert times["a"].least <= times["a"].median
+
+
+def test_rules_on_weights_are_timed_on_and_off():
+    report = bench.run(["rewrites"], threads=1, seconds=0.0)
+    block, words = report.savings
+    assert (block.rules, words.rules) == (("15", "18"), ("21",))
+    # One 3x3 instead of a 3x3, a 1x1 and sums; three additions of a row instead of 900 products.
+    assert 1.1 < block.less_work < 2
+    assert words.less_work > 20
+    assert all(each.on.least > 0 and each.off.least > 0 for each in report.savings)
+    console = Console(file=io.StringIO(), width=80)
+    console.print(tables.tables(report))
+    shown = console.file.getvalue()
+    assert "RepVGG block" in shown
+    assert "off/on" in shown
+    assert json.loads(json.dumps(report.as_data()))["savings"][0]["name"] == "RepVGG block"
+
+
+def test_a_case_that_only_asks_for_rules_is_found():
+    report = bench.run(threads=1, seconds=0.0, only="RepVGG")
+    assert [each.name for each in report.savings] == ["RepVGG block"]
+    with pytest.raises(ArgumentError, match="RepVGG block"):
+        bench.run(["rewrites"], threads=1, seconds=0.0, only="none such")
+
+
+def test_a_rule_that_changes_the_result_stops_the_benchmark():
+    with pytest.raises(InternalError, match="off"):
+        rewrites._verify("RepVGG block", np.ones(3), np.zeros(3))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from isoconv import settings
-from isoconv.bench import cases, roof, timing
+from isoconv.bench import cases, rewrites, roof, timing
 from isoconv.bench.contender import Contender, Prepared
 from isoconv.bench.ours import Ours, OursBare
 from isoconv.bench.results import Report, Row
@@ -19,7 +19,7 @@ from isoconv.bench.with_torch import TorchBest, TorchTyped
 from isoconv.errors import ArgumentError, InternalError, MissingPackageError, explain
 from isoconv.runtime.host import host
 
-SECTIONS = ("layers", "networks", "training")
+SECTIONS = ("layers", "networks", "training", "rewrites")
 
 # Of the largest output: sums of thousands of products, in another order.
 _TOLERANCE = 1e-4
@@ -47,12 +47,17 @@ def run(
     report = Report(_machine(count), _versions(chosen))
     with settings.limit_threads(count):
         for section in sections:
-            for case in _CASES[section]():
+            for name in rewrites.CASES if section == "rewrites" else ():
+                if only is None or only in name:
+                    on_case(f"{section}: {name}")
+                    report.savings.append(rewrites.measured(name, count, seconds))
+            for case in _cases(section):
                 if only is None or only in case.name:
                     on_case(f"{section}: {case.name}")
                     report.rows.append(_measured(case, chosen, count, seconds))
-    if not report.rows:
-        names = dict.fromkeys(case.name for section in sections for case in _CASES[section]())
+    if not report.rows and not report.savings:
+        found = [case.name for section in sections for case in _cases(section)]
+        names = dict.fromkeys([*found, *(rewrites.CASES if "rewrites" in sections else ())])
         raise ArgumentError(explain("bench: only", repr(only), f"part of {'; '.join(names)}"))
     return report
 
@@ -105,6 +110,11 @@ def _training() -> Iterator[_Case]:
 
 def _call(method: str, *args: Any) -> Callable[[Contender], Prepared | None]:
     return lambda contender: getattr(contender, method)(*args)
+
+
+def _cases(section: str) -> Iterator[_Case]:
+    """The cases with contenders of a section; those of rules have none."""
+    return iter(()) if section == "rewrites" else _CASES[section]()
 
 
 _CASES = {"layers": _layers, "networks": _networks, "training": _training}

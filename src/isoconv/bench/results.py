@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from math import exp, log
 from typing import Any
 
+from isoconv.bench.rewrites import Saving
 from isoconv.bench.timing import Times
 
 
@@ -72,6 +73,7 @@ class Report:
     machine: dict[str, Any]
     versions: list[str]
     rows: list[Row] = field(default_factory=list)
+    savings: list[Saving] = field(default_factory=list)
 
     def demands(self) -> list[Demand]:
         """The demands of which at least the case was run."""

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from isoconv.bench.results import Report, Row, geometric_mean
+from isoconv.bench.rewrites import table
 
 # The peers, and how their columns are titled.
 PEERS = {"torch": "torch", "torch best": "best"}
@@ -30,6 +31,10 @@ def tables(report: Report) -> RenderableType:
     for section in sections:
         rows = [row for row in report.rows if row.section == section]
         parts += [_table(_TITLES[section], rows)]
+    if report.savings:
+        parts.append(table(report.savings))
+    if not report.rows:
+        return Group(*parts)
     return Group(*parts, _skipped(report.rows), _legend(), *_demands(report))
 
 
