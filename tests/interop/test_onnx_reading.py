@@ -1,5 +1,8 @@
 """What is read of ONNX files: layers with readable names, free sizes, data outside, bad files."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -161,6 +164,14 @@ def test_real_network_of_audio_equals_onnxruntime():
     expected = session.run(None, {session.get_inputs()[0].name: x})
     for actual, each in zip(ic.load_model(path)(x), expected, strict=True):
         assert np.abs(actual - each).max() <= 1e-5 * np.abs(each).max()
+
+
+def test_example_of_audio_hears_the_notes(capsys):
+    path = Path(__file__).parents[2] / "examples" / "audio_to_notes.py"
+    example = runpy.run_path(str(path))
+    network = real_input("basic_pitch/saved_models/icassp_2022/nmp.onnx")
+    assert example["main"](str(network)) == example["PLAYED"]
+    assert "differs from onnxruntime by" in capsys.readouterr().out
 
 
 # -- data outside the file --------------------------------------------------------------------

@@ -1,0 +1,112 @@
+"""isoconv convert: a table of every weight, and both sides run before anything is written."""
+
+import json
+import sys
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+import isoconv as ic
+import torch_networks
+from isoconv import cli, layers
+from isoconv.errors import FileError
+from isoconv.interop import conversion
+from isoconv.interop.conversion import convert
+
+
+def network():
+    x = ic.Input((None, 4), name="series")
+    y = layers.Conv1D(6, 3, activation="relu", name="conv")(x)
+    y = layers.DepthwiseConv1D(3, name="deep")(y)
+    y = layers.BatchNormalization(name="norm")(y)
+    return ic.Model(x, layers.Dense(2, name="head")(layers.GlobalAveragePooling1D()(y)))
+
+
+def test_keras_to_onnx_and_back(tmp_path):
+    paths = [tmp_path / name for name in ("first.keras", "second.onnx", "third.keras")]
+    model = network()
+    model.save(paths[0])
+    there, back = convert(paths[0], paths[1]), convert(paths[1], paths[2])
+    assert [check.name for check in there.checks] == [
+        "first.keras in Keras",
+        "second.onnx in isoconv",
+        "second.onnx in onnxruntime",
+    ]
+    assert all(check.difference < 1e-5 for check in there.checks)
+    rows = {row.source: (row.target_shape, row.transposition) for row in there.weights}
+    assert rows["conv/kernel"] == ((6, 4, 3), "axes (2, 1, 0)")
+    assert rows["deep/kernel"] == ((6, 1, 3), "as (3, 1, 6), axes (2, 1, 0)")
+    assert rows["norm/gamma"] == ((6,), "")
+    assert len(rows) == len(model.weights)
+    assert {row.transposition for row in back.weights} == {"", "axes (2, 1, 0)"}
+    x = np.random.default_rng(0).normal(size=(2, 20, 4)).astype("float32")
+    np.testing.assert_allclose(ic.load_model(paths[2])(x), model(x), rtol=1e-5, atol=1e-6)
+
+
+def test_rows_lead_from_array_to_array(tmp_path):
+    path = tmp_path / "model.keras"
+    model = network()
+    model.save(path)
+    found = convert(path, tmp_path / "model.onnx")
+    proto = onnx.load(tmp_path / "model.onnx")
+    written = {each.name: onnx.numpy_helper.to_array(each) for each in proto.graph.initializer}
+    arrays = {weight.path: weight.array for weight in model.weights}
+    for row in found.weights:
+        np.testing.assert_array_equal(row.forward(arrays[row.source]), written[row.target])
+
+
+def test_command(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "model.keras"
+    network().save(path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["isoconv", "convert", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        return exit_.value.code or 0, *capsys.readouterr()
+
+    code, out, _ = run(path, tmp_path / "model.onnx")
+    assert code == 0
+    assert "conv/kernel" in out
+    assert "axes (2, 1, 0)" in out
+    assert "model.onnx in onnxruntime: differs by" in out
+    code, out, _ = run("--json", path, tmp_path / "model.onnx")
+    assert json.loads(out)["weights"][0]["transposition"] == "axes (2, 1, 0)"
+    code, _, err = run(path, tmp_path / "model.exe")
+    assert code == 2
+    assert ".onnx" in err
+
+
+def test_nothing_is_written_where_the_sides_differ(tmp_path, monkeypatch):
+    path, target = tmp_path / "model.keras", tmp_path / "model.onnx"
+    network().save(path)
+    monkeypatch.setattr(
+        conversion, "_by_onnxruntime", lambda path, inputs: [np.zeros((2, 2), "float32")]
+    )
+    with pytest.raises(FileError, match="difference"):
+        convert(path, target)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["model.keras"]
+
+
+@pytest.mark.parametrize(
+    "network",
+    [torch_networks.ResNet18(8, 10), torch_networks.MobileNetV2(0.25, 10)],
+    ids=["ResNet18", "MobileNetV2"],
+)
+def test_networks_of_pytorch_through_onnx(tmp_path, network):
+    module = torch_networks.randomized(network)
+    example = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    model = ic.from_torch(module, example)
+    proto = model.to_onnx(tmp_path / "model.onnx")
+    kinds = [node.op_type for node in proto.graph.node]
+    convolutions = sum(isinstance(each, torch.nn.Conv2d) for each in module.modules())
+    assert kinds.count("Conv") == convolutions
+    assert kinds.count("Transpose") == 0
+    again = ic.load_model(tmp_path / "model.onnx")
+    expected = module(example).detach().numpy()
+    session = conversion._by_onnxruntime(tmp_path / "model.onnx", [example.numpy()])[0]
+    for actual in (model(example.numpy()), session, again(example.numpy())):
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * scale)
