@@ -174,6 +174,34 @@ def test_example_of_audio_hears_the_notes(capsys):
     assert "differs from onnxruntime by" in capsys.readouterr().out
 
 
+def test_weights_may_be_constant_nodes():
+    proto = small()
+    constants = [
+        helper.make_node("Constant", [], [each.name], value=each)
+        for each in proto.graph.initializer
+    ]
+    changed = onnx.ModelProto()
+    changed.CopyFrom(proto)
+    del changed.graph.initializer[:], changed.graph.node[:]
+    changed.graph.node.extend([*constants, *proto.graph.node])
+    x = numbers(2, 3, 9)
+    found = ic.from_onnx(changed)
+    np.testing.assert_array_equal(found(x), ic.from_onnx(proto)(x))
+    assert len(found.trainable_weights) == 4
+
+
+def test_initializers_are_trained_and_numbers_of_the_program_are_not():
+    nodes = [
+        helper.make_node("Constant", [], ["mean"], value=weights(mean=(3,))[0]),
+        helper.make_node("Sub", ["x", "mean"], ["a"]),
+        helper.make_node("Mul", ["a", "scale"], ["y"]),
+    ]
+    proto = model(nodes, [tensor("x", "n", 3)], [tensor("y", "n", 3)], weights(scale=(3,)))
+    found = ic.from_onnx(proto)
+    assert [each.path for each in found.trainable_weights] == ["scale/value"]
+    assert len(found.weights) == 2
+
+
 # -- data outside the file --------------------------------------------------------------------
 
 
@@ -242,6 +270,8 @@ BAD = {
     "undefined": (model([node("Relu", ["z"], ["y"])], [X], [Y]), "z"),
     "output nobody gives": (model([node("Relu", ["x"], ["a"])], [X], [Y]), "'y'"),
     "defined twice": (model([node("Relu", ["x"], ["y"])] * 2, [X], [Y]), "y"),
+    # Found by drawing damaged files at random.
+    "no outputs": (model([node("Relu", ["x"], ["y"])], [X], []), "output"),
     "no such operation": (model([node("Frobnicate", ["x"], ["y"])], [X], [Y]), "Frobnicate"),
     "other domain": (
         model([node("Relu", ["x"], ["y"], domain="com.microsoft")], [X], [Y]),

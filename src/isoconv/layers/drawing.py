@@ -41,7 +41,7 @@ class Parameter(Layer):
         self.initializer = initializer
 
     def build(self, input_shape: Any) -> None:
-        learns = dtypes.is_float(self.dtype)
+        learns = self.trainable and dtypes.is_float(self.dtype)
         self.value = self.add_weight(self.shape, self.initializer, trainable=learns, name="value")
 
     def call(self, inputs: Any) -> Any:

@@ -24,13 +24,15 @@ from isoconv.ops.variable import Variable
 class Sketch:
     """A model being drawn.
 
-    inputs: its inputs. weights: of each variable that was given a value, the name in the file, the
-    variable, and the transposition between them.
+    inputs: its inputs. learned: the names of constants that training may change where they become
+    weights by themselves; others are numbers of the program. weights: of each variable that was
+    given a value, the name in the file, the variable, and the transposition between them.
     """
 
     def __init__(self) -> None:
         self.inputs: list[Drawn] = []
         self.weights: list[tuple[str, Variable, tuple[int, ...] | None]] = []
+        self.learned: set[str] = set()
         self._recorder = Recorder()
         self._taken: set[str] = set()
         self._parameters: dict[str, Drawn] = {}
@@ -78,7 +80,11 @@ class Sketch:
             self.inputs[:1],
             {"value": (value, label, None)},
             "",
-            {"shape": value.shape, "dtype": value.dtype.name},
+            {
+                "shape": value.shape,
+                "dtype": value.dtype.name,
+                "trainable": label in self.learned,
+            },
         )
         if label:
             self._parameters[label] = found

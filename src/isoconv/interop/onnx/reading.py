@@ -92,11 +92,14 @@ class _Reader:
         for tensor in self.graph.initializer:
             where = f"{self.label}: initializer {tensor.name!r}"
             self.values[tensor.name] = files.array_of(tensor, self.folder, where)
+            self.sketch.learned.add(tensor.name)
         for entry in self.graph.input:
             if entry.name not in self.values:
                 self.values[entry.name] = self._input(entry)
         if not self.sketch.inputs:
             raise FileError(explain(self.label, "no inputs", "a graph with an input"))
+        if not self.graph.output:
+            raise FileError(explain(self.label, "no outputs", "a graph with an output"))
         for number, node in enumerate(self.graph.node):
             self._node(number, node)
         outputs = [self._output(entry) for entry in self.graph.output]
