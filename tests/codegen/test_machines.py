@@ -31,12 +31,14 @@ REGISTER = {"avx512": "zmm", "avx2": "ymm", "neon": "q"}
 PLAIN = Axis(3)
 
 
-def form(face, channels, filters, axis=PLAIN):
+def form(face, channels, filters, *axes, groups=1):
     """One face of a form with lengths known at run time."""
-    x, w = tensor("x", "n", "L", channels), tensor("w", axis.taps, channels, filters)
-    y = tensor("y", "n", "O", filters)
+    axes = axes or (PLAIN,)
+    x = tensor("x", "n", *("L", "M")[: len(axes)], channels)
+    w = tensor("w", *(axis.taps for axis in axes), channels // groups, filters)
+    y = tensor("y", "n", *("O", "P")[: len(axes)], filters)
     parts = {"y": (x, w), "x": (w, y), "w": (x, y)}[face]
-    node = make("conv", *parts, face=face, axes=(axis,), groups=1, sizes=(x.shape[1],))
+    node = make("conv", *parts, face=face, axes=axes, groups=groups, sizes=x.shape[1:-1])
     return Graph(parts, (node,))
 
 
@@ -66,8 +68,8 @@ def loops(kernel, machine) -> list[list[str]]:
     return [loop for loop in found if multiply_adds(loop) > 3]
 
 
-def kernel_of(face, channels, filters):
-    graph = form(face, channels, filters)
+def kernel_of(face, channels, filters, *axes, groups=1):
+    graph = form(face, channels, filters, *axes, groups=groups)
     return plan(graph, {}).steps[-1].kernel
 
 
@@ -76,6 +78,32 @@ def kernel_of(face, channels, filters):
 @pytest.mark.parametrize("face", ["y", "w"])
 def test_hot_loops_keep_their_tiles_in_registers(machine, filters, face):
     hot = loops(kernel_of(face, 64, filters), machine_for(*MACHINES[machine]))
+    assert hot
+    assert sum(spills(loop, REGISTER[machine]) for loop in hot) == 0
+
+
+SAME = Axis(3, 1, 1, 1, 1)
+# face, channels, filters, axes, groups
+OTHERS = {
+    "folded, 16 filters": ("y", 32, 16, (SAME, SAME), 1),
+    "folded, 32 filters": ("y", 32, 32, (SAME, SAME), 1),
+    "folded, 64 filters": ("y", 32, 64, (SAME, SAME), 1),
+    "short sums": ("y", 1, 32, (PLAIN, PLAIN), 1),
+    "depthwise": ("y", 64, 64, (SAME, SAME), 64),
+    "depthwise, long": ("y", 64, 64, (Axis(31),), 64),
+    "groups of four": ("y", 64, 64, (SAME, SAME), 16),
+    "line": ("y", 1, 1, (Axis(64),), 1),
+    "gradient of depthwise weights": ("w", 64, 64, (PLAIN, Axis(8)), 64),
+    "gradient of weights in groups of four": ("w", 64, 64, (PLAIN, PLAIN), 16),
+}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("case", OTHERS)
+def test_other_kernels_keep_their_sums_in_registers(machine, case):
+    face, channels, filters, axes, groups = OTHERS[case]
+    kernel = kernel_of(face, channels, filters, *axes, groups=groups)
+    hot = loops(kernel, machine_for(*MACHINES[machine]))
     assert hot
     assert sum(spills(loop, REGISTER[machine]) for loop in hot) == 0
 

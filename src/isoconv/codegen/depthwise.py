@@ -61,9 +61,11 @@ class _Depthwise:
         self.groups = Groups(self.b, anchor, self.lanes)
         # About half of the registers accumulate, some hold weights, the rest is for the inputs: one
         # of them, or each channel of a group spread out.
-        deep, held = (16, 8) if self.groups.channels == 1 else (13, 12)
-        self.deep = (machine.registers * deep // 32, machine.registers // 8)
-        self.chunk = min(self.inner.taps * self.groups.channels, machine.registers * held // 32)
+        small, alone = machine.registers // 8, self.groups.channels == 1
+        held = small * 2 if alone else small * 3
+        room = 0 if alone else machine.scratch
+        self.deep = (machine.registers - held - room - (2 * small if alone else small), small)
+        self.chunk = min(self.inner.taps * self.groups.channels, held)
 
     def text(self) -> str:
         frame, b = self.frame, self.b

@@ -41,7 +41,7 @@ class Groups:
     def spread(self, address: Value, mask: Value | None) -> Callable[[int], Value]:
         """Of the channels at `address`: a function that gives lanes channel c of their group."""
         b, lanes, scalar = self._b, self._lanes, self._scalar
-        if self.filters >= lanes and self.channels > 1:
+        if self.channels > lanes:
             return cache(lambda c: b.splat(b.load(b.at(address, c, scalar), scalar), lanes))
         type_ = vector_type(scalar, lanes)
         row = b.load(address, type_) if mask is None else b.load_masked(address, type_, mask)
