@@ -401,8 +401,8 @@ def _directions(run, size, weights):
 
 
 def _rank_of(matrix):
-    """The rank modulo a prime, by elimination."""
-    rows, rank = matrix.astype(np.int64) % PRIME, 0
+    """The rank modulo a prime, by elimination; averages over powers of two become whole first."""
+    rows, rank = (matrix * 2**9).astype(np.int64) % PRIME, 0
     for column in range(rows.shape[1]):
         found = np.flatnonzero(rows[rank:, column])
         if found.size:

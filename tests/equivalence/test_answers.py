@@ -48,6 +48,9 @@ def test_a_folded_normalization_differs_only_by_rounding():
     b = built((9, 3), layers.Conv1D(4, 3))
     b.set_weights([kernel * factor, beta - mean * factor])
     assert equivalent(a, b, weights="given").relation == "rounding"
+    b.set_weights(equivalent(a, b).weight_map(a.get_weights()))
+    found = equivalent(a, b, weights="given")
+    assert (found.relation, found.numeric) == ("equal", "rounded")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from textwrap import fill
 from typing import Any
 
@@ -67,7 +67,7 @@ class Equivalence:
     `get_weights` orders them, to those of the other: of a to b, for "b_within_a" of b to a.
     numeric: "exact" (the same sums of the same products), "folding" (weights are computed from
     others, which rounds), "rounded" (given weights that were themselves rounded when converted)
-    or None.
+    or None. reasons: the lines of the argument. a, b: what was compared, as text.
     """
 
     relation: str
@@ -75,13 +75,15 @@ class Equivalence:
     counterexample: Counterexample | None = None
     weight_map: Any = None
     numeric: str | None = None
-    reasons: tuple[str, ...] = field(default=(), repr=False)
+    reasons: tuple[str, ...] = ()
+    a: str = ""
+    b: str = ""
 
     def __bool__(self) -> bool:
         return self.relation == "equal"
 
     def __str__(self) -> str:
-        return self.proof
+        return self.proof if self.counterexample is None else f"{self.proof}\n{self.counterexample}"
 
     def as_dict(self) -> dict[str, Any]:
         """The answer as plain data."""

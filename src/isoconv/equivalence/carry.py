@@ -11,6 +11,7 @@ from isoconv.equivalence.sides import Side
 from isoconv.errors import ArgumentError, explain
 from isoconv.ir.graph import Graph, Node
 from isoconv.ops.recorder import Array
+from isoconv.ops.variable import Variable
 from isoconv.reference import run
 from isoconv.rewriting.proof.blocks import Block, size_of
 from isoconv.rewriting.proof.compare import Map, Reading
@@ -30,7 +31,7 @@ class WeightMap:
 
     def __call__(self, weights: Sequence[Array]) -> list[Array]:
         """A list of arrays for a list of arrays; ArgumentError where their shapes do not fit."""
-        own = _variables(self.source)
+        own = variables(self.source)
         shapes = [np.shape(each) for each in weights]
         if shapes != [variable.shape for variable in own]:
             wanted = f"shapes {[variable.shape for variable in own]}"
@@ -46,7 +47,7 @@ class WeightMap:
             found |= carry(way, known)
         result = []
         places = {id(v): node for v, node in zip(self.target.weights, self.names[1], strict=True)}
-        for variable in _variables(self.target):
+        for variable in variables(self.target):
             node = places.get(id(variable))
             flat = found.get(node) if node is not None else None
             new = np.zeros(variable.shape) if flat is None else flat.reshape(variable.shape)
@@ -66,22 +67,22 @@ def _read(reading: Reading, known: Mapping[Node, Array]) -> Array:
     labels = {node: np.ones(size_of(node)) for node in reading.target.order}
     none = {node: np.zeros(size_of(node)) for node in reading.target.order}
     entries = reading.entry
-    source = _entries(reading.source, known, entries)
-    fixed = _entries(reading.target, none, entries)
-    factor = _entries(reading.target, labels, entries) - fixed
+    source = _entries(reading.source, known, reading)
+    fixed = _entries(reading.target, none, reading)
+    factor = _entries(reading.target, labels, reading) - fixed
     return np.where(entries < 0, 0.0, (source - fixed) / np.where(factor == 0, 1.0, factor))
 
 
-def _entries(block: Block, weights: Mapping[Node, Array], entries: Array) -> Array:
+def _entries(block: Block, weights: Mapping[Node, Array], reading: Reading) -> Array:
     """Entries of the table of a block: what a unit at an input adds to an output."""
-    rows, outputs = np.divmod(np.maximum(entries, 0), block.outputs)
+    rows, outputs = np.divmod(np.maximum(reading.entry, 0), block.outputs)
     graph = Graph((block.start, *block.weights), (block.end,))
     feeds = {node["name"]: weights[node] for node in block.weights}
     name, found = block.start["name"], {}
     for row in np.unique(np.append(rows, 0)):
         point = np.zeros(block.inputs)
         if row:
-            point[row - 1] = 1.0
+            point[reading.inputs[row - 1]] = 1.0
         (values,) = run(graph, {**feeds, name: point}, precision="float64")
         found[int(row)] = values
     none = found[0]
@@ -89,7 +90,7 @@ def _entries(block: Block, weights: Mapping[Node, Array], entries: Array) -> Arr
     return np.array([found[int(r)][o] - (none[o] if r else 0.0) for r, o in pairs])
 
 
-def _variables(side: Side) -> list:  # type: ignore[type-arg]
+def variables(side: Side) -> list[Variable]:
     """All weights of a side, as `get_weights` orders them."""
     found = {id(v): v for layer in side.layers for v in layer.weights}
     return list(found.values())

@@ -38,6 +38,11 @@ class Free:
         self.titles = list({**normal.used, **other_normal.used})
         self.reasons = shapes_said(a, b)
 
+    def is_plain(self) -> bool:
+        """Whether the normal forms or the sizes of the results already decide."""
+        same = self.left.canonical is self.right.canonical
+        return same or self.left.outputs != self.right.outputs
+
     def decide(self) -> Equivalence:
         if self.left.outputs != self.right.outputs:
             return self._of_other_size()
@@ -77,9 +82,10 @@ class Free:
     def _equal(self, search: Search) -> list[Map] | None:
         """The maps from a to b where every block has one that is one to one."""
         way = search.way(lambda found: found.equal)
-        if way is None or not holds(self.comparer, self.left, self.right, way.forth()):
-            return None
-        return way.forth()
+        maps = None if way is None else way.forth()
+        if maps is None or all(each.reason == SYNTAX for each in maps):
+            return maps
+        return maps if holds(self.comparer, self.left, self.right, maps) else None
 
     def carried(self, found: WeightMap) -> bool:
         """Whether maps found at other sizes hold at these as well."""
@@ -192,10 +198,9 @@ class Free:
         said = [*self.reasons, *reasons]
         if numeric:
             said.append(f"numeric class: {numeric}")
-        proof = argument(relation, self.a.title, self.b.title, said)
-        if example is not None:
-            proof += f"\n{example}"
-        return Equivalence(relation, proof, example, weight_map, numeric, tuple(said))
+        sides = (self.a.title, self.b.title)
+        proof = argument(relation, *sides, said)
+        return Equivalence(relation, proof, example, weight_map, numeric, tuple(said), *sides)
 
     def _run(self, side: Side) -> Any:
         def run(points: Array, weights: Array) -> tuple[Array, Array]:

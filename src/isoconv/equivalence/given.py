@@ -6,7 +6,8 @@ import numpy as np
 
 from isoconv.equivalence import balls
 from isoconv.equivalence.answer import Counterexample, Equivalence, argument
-from isoconv.equivalence.free import Free
+from isoconv.equivalence.carry import variables
+from isoconv.equivalence.free import Free, decide_free
 from isoconv.equivalence.sides import Side
 from isoconv.equivalence.witness import results, shaped
 from isoconv.ops.recorder import Array
@@ -38,6 +39,10 @@ class Given(Free):
         runs = [self._held(side, points) for side in (self.a, self.b)]
         (x, dx), (y, dy) = runs
         linear = max(self.left.degrees[1], self.right.degrees[1]) <= 1
+        if linear:
+            came = self._came_from()
+            if came is not None:
+                return came
         reason = f"not the same polynomial modulo {PRIMES[0]}"
         if linear and self._only_rounded(points, x, y):
             why = f"every coefficient of a is that of b up to {ULPS} roundings of the dtype"
@@ -59,6 +64,25 @@ class Given(Free):
         return self._said(
             "different", ["run on both, with the bounds of the errors"], None, example
         )
+
+    def _came_from(self) -> Equivalence | None:
+        """The answer where one side holds just what converting the other's weights gives."""
+        sides = [Side(list(side.layers), side.letter, False) for side in (self.a, self.b)]
+        for side in sides:
+            side.ready(self.a.shapes if side.letter == "a" else self.b.shapes)
+        found = decide_free(*sides)
+        if found.weight_map is None or found.numeric == "exact":
+            return None
+        source, target = found.weight_map.source, found.weight_map.target
+        gone = found.weight_map([variable.numpy() for variable in variables(source)])
+        pairs = zip(gone, variables(target), strict=True)
+        if not all(np.array_equal(new, variable.numpy()) for new, variable in pairs):
+            return None
+        came = (
+            f"the weights of {target.letter} are those of {source.letter}, converted and rounded "
+            "once, bit by bit; before rounding both are the same function"
+        )
+        return self._said("equal", [came, *found.reasons], "rounded")
 
     def _points(self) -> Array:
         """Nothing, units of both signs (or some, where there are many), and a mixed input."""
@@ -103,7 +127,6 @@ class Given(Free):
         example: Counterexample | None = None,
     ) -> Equivalence:
         said = [*self.reasons, *reasons, *([f"numeric class: {numeric}"] if numeric else [])]
-        proof = argument(relation, self.a.title, self.b.title, said)
-        if example is not None:
-            proof += f"\n{example}"
-        return Equivalence(relation, proof, example, None, numeric, tuple(said))
+        sides = (self.a.title, self.b.title)
+        proof = argument(relation, *sides, said)
+        return Equivalence(relation, proof, example, None, numeric, tuple(said), *sides)

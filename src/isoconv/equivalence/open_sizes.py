@@ -20,9 +20,7 @@ def decide_open(a: Side, b: Side, decide: Decide) -> Equivalence:
     count = len(open_axes(a.open_shapes))
     if found.last > MOST:
         reason = f"too many sizes to decide: {found}"
-        return Equivalence(
-            "unknown", argument("unknown", a.title, b.title, [reason]), reasons=(reason,)
-        )
+        return plain("unknown", a, b, reason)
     answer: Equivalence | None = None
     for sizes in choices(count, found):
         taken = [_takes(side, filled(side.open_shapes, sizes)) for side in (a, b)]
@@ -39,17 +37,15 @@ def decide_open(a: Side, b: Side, decide: Decide) -> Equivalence:
         if answer is not None and now.relation == answer.relation:
             continue
         if now.relation not in ("equal", "a_within_b", "b_within_a"):
-            return _said(now, f"decided at the open sizes {sizes}")
+            return with_reason(now, f"decided at the open sizes {sizes}")
         if answer is None:
             answer = now
         elif now.relation != answer.relation:
-            return _said(now, f"at the open sizes {sizes}; at larger ones {answer.relation}")
+            return with_reason(now, f"at the open sizes {sizes}; at larger ones {answer.relation}")
     if answer is None:
         reason = f"neither side takes any of the sizes that were tried: {found}"
-        return Equivalence(
-            "unknown", argument("unknown", a.title, b.title, [reason]), reasons=(reason,)
-        )
-    return _said(answer, _for_all(found))
+        return plain("unknown", a, b, reason)
+    return with_reason(answer, _for_all(found))
 
 
 def _for_all(found: Bound) -> str:
@@ -71,21 +67,24 @@ def _not_carried(now: Equivalence, before: Equivalence) -> Equivalence:
     if now.relation != before.relation:
         return now
     reason = "no one map of the weights was found that holds for all sizes"
-    return _said(replace(now, relation="unknown", weight_map=None), reason)
+    return with_reason(replace(now, relation="unknown", weight_map=None), reason)
 
 
 def _only_one(a: Side, b: Side, sizes: tuple[int, ...], by_a: bool) -> Equivalence:
     who = "a" if by_a else "b"
     reason = f"at the open sizes {sizes} only {who} takes its input"
-    return Equivalence(
-        "different", argument("different", a.title, b.title, [reason]), reasons=(reason,)
+    return plain("different", a, b, reason)
+
+
+def plain(relation: str, a: Side, b: Side, reason: str) -> Equivalence:
+    """An answer of one reason."""
+    proof = argument(relation, a.title, b.title, [reason])
+    return Equivalence(relation, proof, a=a.title, b=b.title, reasons=(reason,))
+
+
+def with_reason(answer: Equivalence, reason: str) -> Equivalence:
+    """The answer with one more reason, before the others."""
+    reasons = (reason, *answer.reasons)
+    return replace(
+        answer, proof=argument(answer.relation, answer.a, answer.b, reasons), reasons=reasons
     )
-
-
-def _said(answer: Equivalence, reason: str) -> Equivalence:
-    """The answer with one more reason, first after the sides."""
-    lines = argument(answer.relation, "", "", [reason]).splitlines()[3:]
-    head, *rest = answer.proof.split("\n- ", 1)
-    head = head.replace(head.split(":", 1)[0], answer.relation, 1)
-    proof = "\n- ".join(["\n".join([head, *lines]), *rest])
-    return replace(answer, proof=proof, reasons=(reason, *answer.reasons))

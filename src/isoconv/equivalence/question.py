@@ -6,9 +6,10 @@ from math import prod
 from typing import Any
 
 from isoconv.equivalence.answer import Equivalence
-from isoconv.equivalence.free import decide_free
+from isoconv.equivalence.free import Free, decide_free
 from isoconv.equivalence.given import decide_given
 from isoconv.equivalence.open_sizes import decide_open
+from isoconv.equivalence.reduce import decide_reduced
 from isoconv.equivalence.sides import Shape, Side, numbers
 from isoconv.errors import ArgumentError, ShapeError, explain
 
@@ -57,6 +58,10 @@ def equivalent(
     decide = decide_given if keep else decide_free
     if any(None in shape for shape in (*shapes, *others)):
         return decide_open(left, right, decide)
+    if not keep:
+        free = Free(left, right)
+        reduced = None if free.is_plain() else decide_reduced(left, right)
+        return reduced or free.decide()
     return decide(left, right)
 
 

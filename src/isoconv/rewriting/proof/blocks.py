@@ -39,6 +39,12 @@ class Block:
         return sum(map(size_of, self.weights))
 
     @cached_property
+    def work(self) -> int:
+        """How many products of numbers one run takes."""
+        forms = [node for node in needed([self.end], {}) if node.op == "conv"]
+        return sum(size_of(n) * size_of(n.inputs[1]) // number(n.shape[-1]) for n in forms)
+
+    @cached_property
     def degrees(self) -> tuple[float, float]:
         """The degree of the result in the weights and in the input; infinite if no polynomial."""
         by_weights = degree(self.end, set(self.weights))

@@ -23,6 +23,12 @@ SOLVED = "the table of (input, output) pairs fits the weights of the other"
 
 CORNER = "the weights stand in the corners of larger ones, zeros around them"
 
+SMALL, CHUNK = 300_000, 128
+"""Tables of so many entries are written out whole; else inputs are added so many at a time."""
+
+WORK = 150_000_000
+"""The most products that one table may take; all tables of a comparison take four times that."""
+
 TABLE = 3_000_000
 """The most entries of a table of (input, output) pairs that is written out."""
 
@@ -32,12 +38,13 @@ class Reading:
     """Where each weight of `target` alone decides what the table holds: an entry, -1 for none.
 
     The entry in the table of `source`, less what `target` has there without weights, over what
-    multiplies the weight there, is the weight.
+    multiplies the weight there, is the weight. inputs: those the rows of the table are for.
     """
 
     source: Block
     target: Block
     entry: Array
+    inputs: Array
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ class Comparer:
         self.generator = np.random.default_rng(seed)
         self._pullback = pullback
         self.fixed = [{n: f.exactly(v)[None] for n, v in fixed.items()} for f in self.fields]
-        self._gradients: dict[Node, Node] = {}
+        self._budget = 4 * WORK
 
     # -- values --------------------------------------------------------------------------------
 
@@ -161,29 +168,74 @@ class Comparer:
 
     # -- tables --------------------------------------------------------------------------------
 
-    def table(self, block: Block, weights: Array, prime: int = 0) -> Array:
-        """Row 0: the results for no input; row 1 + i: what a unit at input i adds to them."""
-        count = block.inputs
-        impulses = np.concatenate([np.zeros((1, count), np.int64), np.eye(count, dtype=np.int64)])
+    def table(
+        self, block: Block, weights: Array, prime: int = 0, inputs: Array | None = None
+    ) -> Array:
+        """Row 0: the results for no input; then for each of the inputs what a unit there adds."""
+        at = np.arange(block.inputs) if inputs is None else inputs
+        impulses = np.zeros((len(at) + 1, block.inputs), np.int64)
+        impulses[np.arange(len(at)) + 1, at] = 1
         rows = self.value(block, impulses, weights, prime)
-        rows = np.broadcast_to(rows, (count + 1, block.outputs)).copy()
+        rows = np.broadcast_to(rows, (len(at) + 1, block.outputs)).copy()
         rows[1:] = (rows[1:] - rows[0]) % PRIMES[prime]
         return rows
 
-    def has_table(self, block: Block) -> bool:
-        return block.degrees[1] <= 1 and (block.inputs + 1) * block.outputs <= TABLE
+    def telling(self, a: Block, b: Block) -> Array | None:
+        """Inputs which together meet every weight of b; all, where they are few; None if too many
+        are needed. Middle ones first: there no tap is outside.
+        """
+        if (b.inputs + 1) * b.outputs <= SMALL:
+            return np.arange(b.inputs)
+        start, seen = self.random(1, b.inputs), self.random(1, b.outputs)
+        unmet = self._factors(b, start, seen, 0)[0] != 0
+        chosen = np.zeros(0, np.int64)
+        most = min(TABLE // b.outputs, WORK // max(a.work, b.work, 1))
+        while unmet.any():
+            touching = self._touching(b, unmet)
+            if not touching.size:
+                break
+            if len(chosen) + CHUNK > most:
+                return None
+            middle = max(0, len(touching) // 2 - CHUNK // 2)
+            chosen = np.union1d(chosen, touching[middle : middle + CHUNK])
+            unmet &= ~self._met(b, chosen)
+        return chosen
+
+    def _touching(self, b: Block, weights: Array) -> Array:
+        """The inputs that meet any of some weights."""
+        field = self.fields[0]
+        flow = make("input", name="flow", shape=b.end.shape, dtype=b.end.dtype)
+        (gradient,) = self._pullback([b.end], [b.start], [flow])
+        values = np.where(weights, self.random(b.parameters), 0)
+        given = self.given(b, self.random(1, b.inputs), values[None], 0)
+        given[flow] = self.random(1, b.outputs)
+        return np.flatnonzero(evaluate([gradient], given, field)[0].reshape(-1))
+
+    def _met(self, b: Block, inputs: Array) -> Array:
+        """Which weights meet one of these inputs, or the result for none."""
+        start = np.zeros((1, b.inputs), np.int64)
+        start[0, inputs] = self.random(len(inputs))
+        met: Array = self._factors(b, start, self.random(1, b.outputs), 0)[0] != 0
+        return met
 
     def read(self, a: Block, b: Block) -> Map | None:
         """The weights of b that give any function of a, where each pair meets one weight of b."""
-        if b.degrees[0] > 1 or not (self.has_table(a) and self.has_table(b)):
+        if b.degrees[0] > 1 or max(a.degrees[1], b.degrees[1]) > 1:
             return None
-        fixed = self.table(b, np.zeros((1, b.parameters), np.int64))
-        pattern = self.pattern(b, fixed)
+        inputs = self.telling(a, b)
+        if inputs is None:
+            return None
+        cost = (len(inputs) + 1) * (3 * b.work + a.work)
+        if cost > self._budget:
+            return None
+        self._budget -= cost
+        fixed = self.table(b, np.zeros((1, b.parameters), np.int64), 0, inputs)
+        pattern = self.pattern(b, fixed, inputs)
         if pattern is None:
             return None
         which, factor = pattern
         p = PRIMES[0]
-        found = (self.table(a, self.random(1, a.parameters)) - fixed) % p
+        found = (self.table(a, self.random(1, a.parameters), 0, inputs) - fixed) % p
         if found[which < 0].any():
             return None
         live = np.flatnonzero(which.reshape(-1) >= 0)
@@ -195,12 +247,12 @@ class Comparer:
         if (values != chosen[index]).any():
             return None
         whole = len(met) == b.parameters == a.parameters and a.degrees[0] <= 1
-        return Map(a.order, b.order, SOLVED, whole, read=Reading(a, b, spot))
+        return Map(a.order, b.order, SOLVED, whole, read=Reading(a, b, spot, inputs))
 
-    def pattern(self, b: Block, fixed: Array) -> tuple[Array, Array] | None:
+    def pattern(self, b: Block, fixed: Array, inputs: Array) -> tuple[Array, Array] | None:
         """Which weight of b each pair meets (-1: none), times what; None if one meets several."""
         p, labels = PRIMES[0], self.random(2, b.parameters)
-        tables = [(self.table(b, each[None]) - fixed) % p for each in labels]
+        tables = [(self.table(b, each[None], 0, inputs) - fixed) % p for each in labels]
         live = np.flatnonzero((tables[0] != 0) | (tables[1] != 0))
         which, factor = (np.full(tables[0].shape, n, np.int64) for n in (-1, 0))
         if not live.size:
@@ -233,7 +285,7 @@ class Comparer:
         p, inverse = PRIMES[prime], self.fields[prime].inverse
         labels = self.random(1, reading.target.parameters, prime=prime)
         tables = [
-            self.table(block, each, prime).reshape(-1)[reading.entry]
+            self.table(block, each, prime, reading.inputs).reshape(-1)[reading.entry]
             for block, each in (
                 (reading.source, weights[None]),
                 (reading.target, np.zeros_like(labels)),

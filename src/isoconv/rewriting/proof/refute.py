@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 import numpy as np
 
 from isoconv.ir.graph import Node
 from isoconv.rewriting.proof.blocks import Block
-from isoconv.rewriting.proof.compare import TABLE, Comparer
+from isoconv.rewriting.proof.compare import TABLE, WORK, Comparer
 from isoconv.rewriting.proof.field import PRIMES, Array
 from isoconv.rewriting.proof.values import evaluate, needed
 
@@ -22,6 +23,9 @@ Run = Callable[[Array, Array], tuple[Array, Array]]
 """The true results [points, outputs] of a block for inputs and weights that are whole numbers, and
 how far they may be off.
 """
+
+MANY = 24
+"""How many inputs are probed where there are too many for all."""
 
 ATTEMPTS = 3
 """How many weights of a are tried."""
@@ -43,9 +47,10 @@ class Refutation:
     entries: tuple[tuple[int, int], tuple[int, int] | None] | None = None
 
 
-def probes(block: Block, size: int) -> Array:
-    """Inputs: nothing; `size` at one input; and the same with the sign turned."""
-    unit = np.eye(block.inputs, dtype=np.int64) * size
+def probes(block: Block, size: int, inputs: Array) -> Array:
+    """Inputs: nothing; `size` at one of some inputs; and the same with the sign turned."""
+    unit = np.zeros((len(inputs), block.inputs), np.int64)
+    unit[np.arange(len(inputs)), inputs] = size
     return np.concatenate([np.zeros((1, block.inputs), np.int64), unit, -unit])
 
 
@@ -86,12 +91,21 @@ class Refuter:
 
     def __init__(self, comparer: Comparer, a: Block, b: Block, run: Run) -> None:
         self.comparer, self.a, self.b, self.run = comparer, a, b, run
+        count = a.inputs
+        few = min(TABLE // a.outputs, WORK // max(a.work, b.work, 1)) // 2
+        self.whole = count <= few
+        self.inputs = np.arange(count)
+        if not self.whole:
+            # The ends, where padding shows, and the middle, where every tap meets an input.
+            third = max(1, min(few, MANY) // 3)
+            middle = count // 2 + np.arange(third) - third // 2
+            self.inputs = np.unique([*range(third), *middle, *range(count - third, count)])
 
     def refute(self) -> Refutation | None:
-        if (2 * self.a.inputs + 1) * self.a.outputs > TABLE or self._has_rows():
+        if self._has_rows():
             return None
         found = self._by_ties() or self._by_range()
-        if found is None and max(*self.a.degrees[1:], self.b.degrees[1]) <= 1:
+        if found is None and self.whole and max(*self.a.degrees[1:], self.b.degrees[1]) <= 1:
             polynomials = max(self.a.degrees[0], self.b.degrees[0]) < inf
             if polynomials:
                 found = self._by_dimension() or self._by_span()
@@ -113,9 +127,9 @@ class Refuter:
             weights = self.comparer.random(1, self.b.parameters, prime=prime)
             size = int(self.comparer.random(1, prime=prime)[0])
             values = self.comparer.value(
-                self.b, probes(self.b, size) % PRIMES[prime], weights, prime
+                self.b, probes(self.b, size, self.inputs) % PRIMES[prime], weights, prime
             )
-            values = np.broadcast_to(values, (2 * self.b.inputs + 1, self.b.outputs))
+            values = np.broadcast_to(values, (2 * len(self.inputs) + 1, self.b.outputs))
             keys.append(rows_of(values) % PRIMES[prime])
         both = keys[0] * 2**31 + keys[1]
         return both, both == 0
@@ -126,20 +140,27 @@ class Refuter:
         which = which.reshape(classes.shape)
         for attempt in range(ATTEMPTS):
             weights = self._small(attempt)
-            values, off = self.run(probes(self.a, 2), weights)
+            values, off = self.run(probes(self.a, 2, self.inputs), weights)
             table, radius = rows_of(values), radii_of(off)
             wrong = np.argwhere(nothing & (np.abs(table) > radius))
             if len(wrong):
-                row, output = map(int, wrong[0])
+                row, output = self._spot(*wrong[0])
                 return Refutation(self._lacks(row, output), weights, ((row, output), None))
             expected, reach = (each.reshape(-1)[first][which] for each in (table, radius))
             wrong = np.argwhere(np.abs(table - expected) > radius + reach)
             if len(wrong):
                 row, output = map(int, wrong[0])
                 other = np.unravel_index(first[which[row, output]], table.shape)
-                pair = (int(other[0]), int(other[1]))
-                return Refutation(self._ties(row, output, pair), weights, ((row, output), pair))
+                spot, pair = self._spot(row, output), self._spot(*other)
+                return Refutation(self._ties(*spot, pair), weights, (spot, pair))
         return None
+
+    def _spot(self, row: Any, output: Any) -> tuple[int, int]:
+        """A place of the table as it would be if all inputs were in it."""
+        if row == 0:
+            return 0, int(output)
+        turned, at = divmod(int(row) - 1, len(self.inputs))
+        return int(self.inputs[at]) + 1 + turned * self.a.inputs, int(output)
 
     def _small(self, attempt: int) -> Array:
         """Small whole weights; at first positive ones, under which relu lets everything pass."""
@@ -173,10 +194,10 @@ class Refuter:
             return None
         for attempt in range(1, ATTEMPTS + 1):
             weights = self._small(attempt)
-            values, off = self.run(probes(self.a, 2), weights)
+            values, off = self.run(probes(self.a, 2, self.inputs), weights)
             wrong = np.argwhere((values + off < low) | (values - off > high))
             if len(wrong):
-                point, output = map(int, wrong[0])
+                point, output = self._spot(*wrong[0])
                 entry = (point if point <= self.a.inputs else point - self.a.inputs, output)
                 why = f"no output leaves the range from {low:g} to {high:g}"
                 return Refutation(why, weights, (entry, None))

@@ -285,8 +285,8 @@ def _pool_max(field: Field, node: Node, x: Array) -> Array:
     axes, shape = node["axes"], _shape(node)
     outputs = shape[len(shape) - 1 - len(axes) : -1]
     seen = windows(_flat(x, len(axes)), axes, outputs, -1)
-    seen = seen.reshape(*seen.shape[: 1 + len(axes)], -1, seen.shape[-1])
-    present = seen >= 0
+    seen = np.sort(seen.reshape(*seen.shape[: 1 + len(axes)], -1, seen.shape[-1]), -2)
+    present = (seen >= 0) & (np.diff(seen, axis=-2, prepend=-1) != 0)
     total = np.where(present, field.open("maximum", seen), 0).sum(-2) % field.prime
     alone = np.where(present, seen, 0).sum(-2) % field.prime
     result = np.where(present.sum(-2) == 1, alone, field.open("largest", total))
