@@ -81,6 +81,8 @@ class Free:
 
     def _equal(self, search: Search) -> list[Map] | None:
         """The maps from a to b where every block has one that is one to one."""
+        if self.left.parameters != self.right.parameters:
+            return None
         way = search.way(lambda found: found.equal)
         maps = None if way is None else way.forth()
         if maps is None or all(each.reason == SYNTAX for each in maps):

@@ -14,8 +14,8 @@ from isoconv.ops.recorder import Array
 from isoconv.reference import run
 from isoconv.rewriting.proof.refute import Refutation
 
-FIT = 4_000_000
-"""The most numbers that are written down to fit the weights of the other side."""
+FIT = 300
+"""The most weights of the other side that are fitted; more stay 0."""
 
 
 def witness(found: Refutation, side: Side, other: Side) -> Counterexample | None:
@@ -91,7 +91,7 @@ def _fitted(side: Side, points: Array, wanted: Array) -> list[Array]:
     """
     sizes = [prod(variable.shape) for variable in side.weights]
     flat = np.zeros(sum(sizes))
-    if not sizes or len(flat) * wanted.size > FIT:
+    if not 0 < len(flat) <= FIT:
         return parts_of(side, flat)
     for step in range(3):
         here = results(side, points, parts_of(side, flat))
