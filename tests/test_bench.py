@@ -52,9 +52,10 @@ def test_all_sections_agree_with_torch_and_are_reported():
     report = bench.run(threads=2, seconds=0.0, on_case=seen.append)
     assert len(seen) == len(report.rows) + len(report.savings) == 23 + 3 + 2 + 2
     for row in report.rows:
-        offered = {"isoconv", "torch", "isoconv, 1 thread"}
-        extra = {"layers": "torch best", "networks": "torch best", "training": "isoconv step"}
-        assert set(row.times) == offered | {extra[row.section]}
+        offered = {"isoconv", "torch", "isoconv, 1 thread", "jax"}
+        predicting = {"torch best", "onnxruntime", *({"openvino"} - set(row.skipped))}
+        extra = {"isoconv step"} if row.section == "training" else predicting
+        assert set(row.times) == offered | extra
         assert all(times.count >= 3 and times.least > 0 for times in row.times.values())
     data = json.loads(json.dumps(report.as_data()))
     assert len(data["rows"]) == 28

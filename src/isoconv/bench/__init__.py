@@ -15,6 +15,8 @@ from isoconv.bench import cases, rewrites, roof, timing
 from isoconv.bench.contender import Contender, Prepared
 from isoconv.bench.ours import Ours, OursBare
 from isoconv.bench.results import Report, Row
+from isoconv.bench.with_jax import Jax
+from isoconv.bench.with_onnx import OnnxRuntime, OpenVino
 from isoconv.bench.with_torch import TorchBest, TorchTyped
 from isoconv.errors import ArgumentError, InternalError, MissingPackageError, explain
 from isoconv.runtime.host import host
@@ -68,6 +70,9 @@ def everyone(threads: int) -> list[Contender]:
         Ours(threads),
         TorchTyped(threads),
         TorchBest(threads),
+        OnnxRuntime(threads),
+        OpenVino(threads),
+        Jax(threads),
         Ours(1, "isoconv, 1 thread"),
         OursBare(threads),
     ]

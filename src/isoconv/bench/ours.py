@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from isoconv import layers, settings
-from isoconv.bench.cases import Network, Shape
+from isoconv.bench.cases import Array, Network, Shape
 from isoconv.bench.contender import Prepared
 from isoconv.layers.base import Layer
 from isoconv.models.sequential import Sequential
@@ -28,14 +28,7 @@ class Ours:
 
     def layer(self, shape: Shape) -> Prepared | None:
         x, kernel, bias = shape.arrays()
-        make = getattr(layers, f"Conv{len(shape.kernel)}D")
-        layer: Layer = make(
-            shape.filters,
-            shape.kernel,
-            strides=shape.strides,
-            dilation_rate=shape.dilations,
-            groups=shape.groups,
-        )
+        layer = convolution(shape)
         layer.build(x.shape)
         layer.set_weights([kernel, bias])
         return self.compiled(lambda: layer(x))
@@ -95,23 +88,52 @@ def _trainable(network: Network) -> Sequential:
     return model
 
 
-def build(network: Network) -> Sequential:
+def convolution(shape: Shape, data_format: str = "channels_last") -> Layer:
+    """The convolution as a layer of ours, its weights still to be given."""
+    make = getattr(layers, f"Conv{len(shape.kernel)}D")
+    layer: Layer = make(
+        shape.filters,
+        shape.kernel,
+        strides=shape.strides,
+        dilation_rate=shape.dilations,
+        groups=shape.groups,
+        data_format=data_format,
+    )
+    return layer
+
+
+def build(network: Network, data_format: str = "channels_last") -> Sequential:
     """The network as a model of ours, with its weights."""
-    stack = [layer for each in network.layers for layer in _layers(each, len(network.input) - 1)]
-    model = Sequential([layers.Input(network.input), *stack])
-    model.set_weights(network.weights())
+    rank = len(network.input) - 1
+    first = data_format == "channels_first"
+    shape = (network.input[-1], *network.input[:-1]) if first else network.input
+    stack = [layer for each in network.layers for layer in _layers(each, rank, data_format)]
+    model = Sequential([layers.Input(shape), *stack])
+    model.set_weights(_in_order(network, first))
     return model
 
 
-def _layers(spec: Mapping[str, Any], rank: int) -> list[Layer]:
+def _in_order(network: Network, first: bool) -> list[Array]:
+    """The weights; a Dense after a Flatten takes its inputs in the order of the data."""
+    weights = network.weights()
+    if first and any(each["kind"] == "flatten" for each in network.layers):
+        channels, units = len(weights[-3]), len(weights[-1])
+        rows = weights[-2].reshape(-1, channels, units).swapaxes(0, 1)
+        weights[-2] = rows.reshape(-1, units)
+    return weights
+
+
+def _layers(spec: Mapping[str, Any], rank: int, data_format: str) -> list[Layer]:
     kind = spec["kind"]
+    order = {"data_format": data_format}
     if kind == "conv":
         make = getattr(layers, f"Conv{rank}D")
-        return [make(spec["filters"], spec["kernel"], padding=spec["padding"], activation="relu")]
+        options = {"padding": spec["padding"], "activation": "relu", **order}
+        return [make(spec["filters"], spec["kernel"], **options)]
     if kind == "max_pool":
-        return [getattr(layers, f"MaxPooling{rank}D")(spec["size"])]
+        return [getattr(layers, f"MaxPooling{rank}D")(spec["size"], **order)]
     if kind == "global_average":
-        return [getattr(layers, f"GlobalAveragePooling{rank}D")()]
+        return [getattr(layers, f"GlobalAveragePooling{rank}D")(**order)]
     if kind == "global_max":
-        return [getattr(layers, f"GlobalMaxPooling{rank}D")()]
+        return [getattr(layers, f"GlobalMaxPooling{rank}D")(**order)]
     return [layers.Flatten()] if kind == "flatten" else [layers.Dense(spec["units"])]

@@ -13,7 +13,13 @@ from isoconv.bench.results import Report, Row, geometric_mean
 from isoconv.bench.rewrites import table
 
 # The peers, and how their columns are titled.
-PEERS = {"torch": "torch", "torch best": "best"}
+PEERS = {
+    "torch": "torch",
+    "torch best": "best",
+    "onnxruntime": "ort",
+    "openvino": "ov",
+    "jax": "jax",
+}
 # The compiled step of training alone.
 _BARE = "isoconv step"
 
@@ -53,7 +59,7 @@ def _table(title: str, rows: Sequence[Row]) -> Table:
     table.add_column("", no_wrap=True)
     peers = [peer for peer in PEERS if any(peer in {*row.times, *row.skipped} for row in rows)]
     extra = ["bare us"] if any(_BARE in row.times for row in rows) else []
-    headings = ("least us", "median", "GFLOP/s", "roof", "1 core")
+    headings = ("us", "GF/s", "roof", "1 core")
     for heading in (*headings, *(PEERS[peer] for peer in peers), *extra):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
@@ -61,7 +67,6 @@ def _table(title: str, rows: Sequence[Row]) -> Table:
         table.add_row(
             row.name,
             _number(ours.least * 1e6),
-            _number(ours.median * 1e6),
             _number(row.flops / ours.least / 1e9),
             _percent(row.share()),
             _percent(row.share_one()),
@@ -74,7 +79,7 @@ def _table(title: str, rows: Sequence[Row]) -> Table:
             ratios = [ratio for row in rows if (ratio := row.ratio(peer)) is not None]
             means.append(_ratio(geometric_mean(ratios)))
         table.add_section()
-        table.add_row("geom. mean", "", "", "", "", "", *means)
+        table.add_row("geom. mean", "", "", "", "", *means)
     return table
 
 
@@ -90,8 +95,10 @@ def _skipped(rows: Sequence[Row]) -> Text:
 def _legend() -> Text:
     return Text(
         "roof: share of what the machine can do, in multiply-adds or bytes.\n"
-        "1 core: the same on one thread and core. torch: as typed, its least time / ours,\n"
-        "so that above 1 ours is faster; best: its best form, channels last.\n"
+        "1 core: the same on one thread and core.\n"
+        "Then the least time of each peer / ours, so that above 1 ours is faster.\n"
+        "torch: as typed; best: its best form, channels last; ort: ONNX Runtime;\n"
+        "ov: OpenVINO; jax: compiled by XLA, channels last.\n"
         "bare: the compiled step alone, without what train_on_batch does around it.\n",
         style="dim",
     )
