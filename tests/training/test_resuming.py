@@ -149,7 +149,7 @@ def full_disk():
     signal.signal(signal.SIGXFSZ, before)
 
 
-@pytest.mark.parametrize("name", ["model.keras", "some.weights.h5", "training.npz"])
+@pytest.mark.parametrize("name", ["model.keras", "some.weights.h5", "old.h5", "training.npz"])
 def test_a_full_disk_leaves_the_old_file(tmp_path, full_disk, name):
     path = tmp_path / name
     path.write_bytes(b"old")
@@ -158,6 +158,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, full_disk, name):
     backup.on_train_begin = lambda logs=None: None
     write = {
         "model.keras": lambda: model.save(path),
+        "old.h5": lambda: model.save_weights(path),
         "some.weights.h5": lambda: model.save_weights(path),
         "training.npz": lambda: train(model, [backup]),
     }[name]

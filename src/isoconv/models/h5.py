@@ -36,6 +36,18 @@ _EXPANSION = 1000
 _LARGEST_CHUNK = 1 << 20
 
 
+@contextmanager
+def whole(path: Path) -> Iterator[Any]:
+    """A new HDF5 file to fill, written to `path` when it is whole.
+
+    It is made in memory, because HDF5 crashes the process where a disk is full.
+    """
+    made = BytesIO()
+    with h5py.File(made, "w") as file:
+        yield file
+    path.write_bytes(made.getbuffer())
+
+
 def write(target: BytesIO, states: Sequence[State]) -> None:
     """Makes a file of the states."""
     with h5py.File(target, "w") as file:

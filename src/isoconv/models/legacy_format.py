@@ -13,7 +13,7 @@ import h5py
 
 from isoconv import registry
 from isoconv.errors import FileError
-from isoconv.models import from_config, keras2, legacy_optimizer, legacy_weights, weights_format
+from isoconv.models import from_config, h5, keras2, legacy_optimizer, legacy_weights, weights_format
 from isoconv.models.model import Model
 
 # The version of Keras that reads what is written here.
@@ -26,7 +26,7 @@ def save(model: Model, path: Path) -> None:
     """Writes the model: its config, how it was compiled, its weights and its optimizer's state."""
     serialized = registry.serialize(model)
     config = {key: serialized[key] for key in ("class_name", "config")}
-    with h5py.File(path, "w") as file:
+    with h5.whole(path) as file:
         file.attrs["keras_version"] = _KERAS_VERSION
         file.attrs["backend"] = "tensorflow"
         file.attrs["model_config"] = json.dumps(config).encode()
@@ -39,7 +39,7 @@ def save(model: Model, path: Path) -> None:
 
 def save_weights(model: Model, path: Path) -> None:
     """Writes the weights alone."""
-    with h5py.File(path, "w") as file:
+    with h5.whole(path) as file:
         legacy_weights.write(file, model, _KERAS_VERSION)
 
 
