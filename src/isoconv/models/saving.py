@@ -62,7 +62,7 @@ class Saving:
 
     def save_weights(self, filepath: PathLike, overwrite: bool = True) -> None:
         """Writes the weights to a file: ".weights.h5" in the layout of Keras 3, other ".h5" names
-        in the one that Keras 2 reads.
+        in the one that Keras 2 reads; ".safetensors" by PyTorch's names.
         """
         _require_built(self, "save_weights")
         _save("save_weights", self, filepath, overwrite)
@@ -71,7 +71,8 @@ class Saving:
         self, filepath: PathLike, skip_mismatch: bool = False, by_name: bool = False
     ) -> None:
         """Reads the weights from a ".weights.h5", ".keras" or ".h5" file; all fit, or nothing
-        changes. Files of Keras 2 and 3 are read alike.
+        changes. Files of Keras 2 and 3 are read alike, and PyTorch's ".pt", ".pth" and
+        ".safetensors" without PyTorch.
 
         skip_mismatch: leave out layers that do not fit, with a warning. by_name: find each layer
         by its name instead of its place, and load the layers that the file has.
@@ -79,6 +80,15 @@ class Saving:
         _require_built(self, "load_weights")
         load = formats.function("load_weights", filepath)
         load(self, Path(filepath), skip_mismatch, by_name)
+
+    def to_torch(self) -> Any:
+        """The model as a torch.nn.Module in `eval()`, with its weights and the names of its layers.
+
+        It takes and gives arrays in the model's layout. Raises ArgumentError for layers that
+        PyTorch has nothing for.
+        """
+        _require_built(self, "to_torch")
+        return optional.late("isoconv.interop.torch.modules").to_torch(self)
 
 
 def _require_built(model: Any, task: str) -> None:

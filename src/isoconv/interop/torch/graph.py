@@ -12,6 +12,7 @@ import numpy as np
 from isoconv.errors import ArgumentError, explain
 from isoconv.interop.torch.weights import weight_rows
 from isoconv.layers.base import Layer
+from isoconv.layers.drawing import Parameter
 from isoconv.layers.input import Input
 from isoconv.models.model import Model
 from isoconv.ops.dispatch import draw_again
@@ -78,25 +79,27 @@ class Drawing:
         self._values: dict[Any, Any] = {}
         self._shared: dict[Any, Layer] = {}
         self._names: dict[str, int] = {}
+        self._inputs: list[KerasTensor] = []
         self.node: Any = None
 
     # -- the whole ----------------------------------------------------------------------------
 
     def model(self, name: str) -> Model:
         """The model drawn from all nodes."""
-        inputs, outputs = [], None
+        outputs: Any = []
         for node in self._program.graph.nodes:
             self.node = node
             if node.op == "placeholder":
                 value = self._placeholder(node)
-                inputs += [value] if isinstance(value, KerasTensor) else []
+                self._inputs += [value] if isinstance(value, KerasTensor) else []
                 self._values[node] = value
             elif node.op == "call_function":
                 self._call(node)
             elif node.op == "output":
                 outputs = [self.value(each) for each in node.args[0]]
-        outputs = self._outside(outputs or [])
-        return Model(inputs[0] if len(inputs) == 1 else inputs, outputs, name=name)
+        outputs = self._outside(outputs)
+        inputs = self._inputs[0] if len(self._inputs) == 1 else self._inputs
+        return Model(inputs, outputs, name=name)
 
     def _outside(self, outputs: list[Any]) -> Any:
         """The outputs in the structure that the module gives them."""
@@ -266,9 +269,18 @@ class Drawing:
         return draw_again(name, self.name(suffix), args, kwargs)
 
     def operand(self, value: Any) -> Any:
-        """What takes part in arithmetic: a tensor or a number."""
+        """What takes part in arithmetic: a tensor, a number, or a weight as a layer's output."""
         if isinstance(value, KerasTensor | bool | int | float):
             return value
+        if isinstance(value, Weight) and self._inputs:
+            key = (Parameter, value.name)
+            if key not in self._shared:
+                name = self.unique(value.name)
+                layer = Parameter(value.shape, dtype=value.dtype, name=name)
+                layer(self._inputs[0])
+                layer.value.assign(value.array)
+                self._shared[key] = layer
+            return self._shared[key](self._inputs[0])
         given = f"{value!r} in {self.node.target} of {self.where()}"
         raise Unsupported(explain("from_torch", given, "tensors made of the inputs and numbers"))
 

@@ -8,6 +8,7 @@ from typing import Any
 from isoconv import layers
 from isoconv.interop.weight_map import WeightRow
 from isoconv.layers.convolution import BaseConv
+from isoconv.layers.drawing import Parameter
 from isoconv.layers.separable import BaseDepthwiseConv, BaseSeparableConv
 from isoconv.layers.transposed import BaseConvTranspose
 from isoconv.ops.variable import Variable
@@ -102,6 +103,10 @@ def _embedding(rows: _Rows) -> None:
     rows.add("embeddings", "weight")
 
 
+def _parameter(rows: _Rows) -> None:
+    rows.add("value", "")
+
+
 _KINDS: list[tuple[type | tuple[type, ...], Callable[[_Rows], None]]] = [
     ((BaseConv, BaseConvTranspose, layers.Dense), _convolution),
     (BaseDepthwiseConv, _depthwise),
@@ -110,4 +115,5 @@ _KINDS: list[tuple[type | tuple[type, ...], Callable[[_Rows], None]]] = [
     ((layers.LayerNormalization, layers.GroupNormalization), _normalization),
     (layers.PReLU, _prelu),
     (layers.Embedding, _embedding),
+    (Parameter, _parameter),
 ]
