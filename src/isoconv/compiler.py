@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from isoconv import settings
 from isoconv.ir.graph import Graph
-from isoconv.ir.verify import verify
+from isoconv.ir.verify import Check, verify
 from isoconv.plan.program import plan
 from isoconv.rewriting import driver, prepare, rules
 from isoconv.rewriting.rule import Rule, Step
@@ -16,15 +16,19 @@ from isoconv.runtime.host import host
 
 
 def compile(
-    graph: Graph, in_place: Mapping[int, int] | None = None, threads: int | None = None
+    graph: Graph,
+    in_place: Mapping[int, int] | None = None,
+    threads: int | None = None,
+    required: Sequence[Check] = (),
 ) -> Executable:
     """The executable of a graph.
 
     in_place: output number -> number of the input whose array that output overwrites.
     threads: how many threads a call may use; `settings.threads()` if left out.
+    required: what the sizes must fulfil beyond what the graph's nodes ask of them.
     """
     graph, _ = _rewritten(graph, rules.EXACT)
-    return _emitted(graph, in_place or {}, threads)
+    return _emitted(graph, in_place or {}, threads, required)
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,10 @@ class Prediction:
 
 
 def compile_prediction(
-    graph: Graph, weights: Collection[int], threads: int | None = None
+    graph: Graph,
+    weights: Collection[int],
+    threads: int | None = None,
+    required: Sequence[Check] = (),
 ) -> Prediction:
     """The executable of a graph by rules of the folding class too.
 
@@ -50,7 +57,7 @@ def compile_prediction(
     """
     prepared, rest, steps = for_prediction(graph, weights)
     first = None if prepared is None else _emitted(prepared, {}, threads)
-    return Prediction(_emitted(rest, {}, threads), first, steps)
+    return Prediction(_emitted(rest, {}, threads, required), first, steps)
 
 
 def for_prediction(
@@ -78,8 +85,13 @@ def _rewritten(
     return result, steps
 
 
-def _emitted(graph: Graph, in_place: Mapping[int, int], threads: int | None) -> Executable:
-    return Executable(plan(graph, in_place), host(), in_place, threads)
+def _emitted(
+    graph: Graph,
+    in_place: Mapping[int, int],
+    threads: int | None,
+    required: Sequence[Check] = (),
+) -> Executable:
+    return Executable(plan(graph, in_place, required), host(), in_place, threads)
 
 
 def _check(graph: Graph) -> None:

@@ -143,10 +143,11 @@ def test_a_check_says_who_asks():
         node = make("conv", tensor("seen", N, L, 2), W, face="y", **FORM)
     (check,) = obligations(graph(node))
     assert check.origin == "model/conv1d"
-    assert check.message == (
+    assert check.message() == (
         "model/conv1d: conv: expected a window no larger than the input; got a window of 5 over "
         "L + 1 (input L, padding included)."
     )
+    assert "got a window of 5 over 3 (input 2, padding included)." in check.message({"L": 2})
 
 
 IMPOSSIBLE = {

@@ -286,5 +286,33 @@ def test_sizes_known_at_run_time_only_are_checked_then(layer, length):
     inputs = Input((None, 3))
     model = Model(inputs, layer(inputs))
     assert model(numbers(1, 8, 3)).shape[0] == 1
-    with pytest.raises(RuntimeCheckError, match=layer.name):
+    with pytest.raises(RuntimeCheckError, match=f"^{layer.where()}: .*{length}"):
         model(numbers(1, length, 3))
+
+
+@pytest.mark.parametrize("kind", ["Max", "Average"])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_pooling_of_no_positions_is_an_error_of_its_layer(kind, rank, data_format):
+    layer = getattr(layers, f"Global{kind}Pooling{rank}D")(data_format=data_format)
+    first = data_format == "channels_first"
+    inputs = Input((3, *(None,) * rank) if first else (*(None,) * rank, 3))
+    model = Model(inputs, layer(inputs))
+    for lengths, fits in (((2,) * rank, True), ((2,) * (rank - 1) + (0,), False)):
+        for batch in (0, 1, 2):
+            x = np.ones((batch, 3, *lengths) if first else (batch, *lengths, 3), "float32")
+            for call in (model, model.predict_on_batch, layer):
+                if fits:
+                    assert call(x).shape == (batch, 3)
+                    continue
+                with pytest.raises(ShapeError, match=f"^{layer.where()}: input: .*, 0"):
+                    call(x)
+
+
+def test_a_check_names_the_layer_that_was_called():
+    x = Input((None, 3))
+    made = [layers.MaxPooling1D(4) for _ in range(3)]
+    models = [Model(x, layer(x)) for layer in made]
+    for model, layer in zip(models, made, strict=True):
+        with pytest.raises(RuntimeCheckError, match=f"^{layer.where()}: "):
+            model(numbers(1, 3, 3))

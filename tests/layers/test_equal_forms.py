@@ -140,7 +140,6 @@ MAKE = {
 }
 
 
-# A mean over steps that lie side by side is added up in another order.
 @pytest.mark.parametrize("name", [name for name in MAKE if not name.startswith("Global")])
 def test_channels_second_change_no_bit(name):
     last, first = MAKE[name](), MAKE[name](data_format="channels_first")
@@ -150,6 +149,21 @@ def test_channels_second_change_no_bit(name):
     first.build(turned.shape)
     first.set_weights(last.get_weights())
     same_bits(np.swapaxes(first(turned), 1, 2), y)
+
+
+@each_dtype
+@pytest.mark.parametrize("kind", ["Max", "Average"])
+def test_global_pooling_of_channels_second_changes_no_bit(kind, dtype):
+    make = getattr(layers, f"Global{kind}Pooling1D")
+    last, first = make(dtype=dtype), make(data_format="channels_first", dtype=dtype)
+    for steps in (*range(1, 101), 127, 211, 257, 509, 1031):
+        x = array((2, steps, 7), dtype)
+        same_bits(first(np.ascontiguousarray(np.swapaxes(x, 1, 2))), last(x))
+    make = getattr(layers, f"Global{kind}Pooling2D")
+    last, first = make(dtype=dtype), make(data_format="channels_first", dtype=dtype)
+    for sides in ((1, 1), (7, 13), (17, 31)):
+        x = array((2, *sides, 5), dtype)
+        same_bits(first(np.ascontiguousarray(np.moveaxis(x, -1, 1))), last(x))
 
 
 @each_dtype

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 from threading import Lock
 from typing import Any
 from weakref import WeakValueDictionary
@@ -20,7 +21,23 @@ from isoconv.ir.sizes import Shape, Size, substitute
 
 _interned: WeakValueDictionary[tuple[object, ...], Node] = WeakValueDictionary()
 _lock = Lock()
-_origin: ContextVar[str] = ContextVar("origin", default="")
+
+
+class Origin(str):
+    """Where a node comes from: names of layers, outermost first. label: how messages call it."""
+
+    label: str
+
+    def __new__(cls, path: str, label: str) -> Origin:
+        self = super().__new__(cls, path)
+        self.label = label
+        return self
+
+
+_NOWHERE = Origin("", "")
+_origin: ContextVar[Origin] = ContextVar("origin", default=_NOWHERE)
+_trace: ContextVar[int] = ContextVar("trace", default=0)
+_traces = count(1)
 
 
 class Node:
@@ -36,7 +53,7 @@ class Node:
     attrs: tuple[tuple[str, Any], ...]
     shape: Shape
     dtype: str
-    origin: str
+    origin: Origin
 
     def __getitem__(self, attribute: str) -> Any:
         for name, value in self.attrs:
@@ -58,14 +75,16 @@ def raw(
     attrs: Mapping[str, Any],
     shape: Shape,
     dtype: str,
-    origin: str | None = None,
+    origin: Origin | None = None,
 ) -> Node:
     """The node with these parts; the same object each time.
 
     origin: where a node that is new comes from; by default, what is being traced.
     """
     frozen = tuple(sorted(attrs.items()))
-    key = (op, tuple(map(id, inputs)), _distinct(frozen), shape, dtype)
+    # Inputs are those of one trace, and so is all that depends on them: their origins are its.
+    own = _trace.get() if op == "input" else 0
+    key = (own, op, tuple(map(id, inputs)), _distinct(frozen), shape, dtype)
     with _lock:
         node = _interned.get(key)
         if node is None:
@@ -85,18 +104,34 @@ def _distinct(value: object) -> object:
 
 
 @contextmanager
-def origin(name: str) -> Iterator[None]:
-    """Nodes made inside remember `name`, with the names around it: "model/conv1d"."""
-    token = _origin.set("/".join(filter(None, (_origin.get(), name))))
+def new_trace() -> Iterator[None]:
+    """Inputs made inside are other nodes than those made elsewhere, however equal they are."""
+    token = _trace.set(next(_traces))
+    try:
+        yield
+    finally:
+        _trace.reset(token)
+
+
+def current_origin() -> Origin:
+    """Where nodes come from that are made now."""
+    return _origin.get()
+
+
+@contextmanager
+def origin(name: str, label: str | None = None) -> Iterator[None]:
+    """Nodes made inside remember `name`, with the names around it: "model/conv1d".
+
+    label: how messages call that place; that of an `Origin`, else the name, if left out.
+    """
+    around = _origin.get()
+    own = getattr(name, "label", name) if label is None else label
+    path = "/".join(filter(None, (around, name)))
+    token = _origin.set(Origin(path, own or around.label))
     try:
         yield
     finally:
         _origin.reset(token)
-
-
-def current_origin() -> str:
-    """The names around what is being traced."""
-    return _origin.get()
 
 
 def sort(outputs: Iterable[Node]) -> list[Node]:
@@ -139,6 +174,8 @@ class Graph:
 def rebuild(node: Node, inputs: Sequence[Node], sizes: Mapping[str, Any] | None = None) -> Node:
     """The same operation on other inputs, its sizes renamed where `sizes` says so."""
     if not sizes:
+        if tuple(inputs) == node.inputs:
+            return node
         return raw(node.op, inputs, dict(node.attrs), node.shape, node.dtype, node.origin)
     attrs = {name: resize(value, sizes) for name, value in node.attrs}
     shape = tuple(substitute(dim, sizes) for dim in node.shape)

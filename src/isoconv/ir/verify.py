@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from isoconv.errors import InternalError, ShapeError, explain
 from isoconv.ir.geometry import Axis
-from isoconv.ir.graph import Graph, Node
+from isoconv.ir.graph import Graph, Node, Origin, current_origin
 from isoconv.ir.ops import OPS, agree, show
-from isoconv.ir.sizes import Dim, Shape, lower_bound, product
+from isoconv.ir.sizes import Dim, Shape, Size, evaluate, lower_bound, product
 
 
 def describe(node: Node) -> str:
     """A node as an error names it: where it came from, and its operation."""
-    return f"{node.origin}: {node.op}".removeprefix(": ")
+    return f"{node.origin.label}: {node.op}".removeprefix(": ")
 
 
 def verify(graph: Graph) -> None:
@@ -66,37 +67,65 @@ def problem(node: Node) -> str:
 class Check:
     """Something that the run-time sizes must fulfil: `left == right` or `left >= right`.
 
-    origin: the layer it belongs to; message: the whole text of the error.
+    origin: the layer it belongs to. where, given, expected: what its error says; `given` in
+    parts, of which sizes and shapes are shown as they are at run time.
     """
 
     left: Dim
     relation: str
     right: Dim
-    origin: str
-    message: str
+    origin: Origin
+    where: str
+    given: tuple[str | Dim | Shape, ...]
+    expected: str
+
+    def message(self, sizes: Mapping[str, int] | None = None) -> str:
+        """The whole text of the error, with these numbers for the names of sizes."""
+        return explain(
+            self.where, "".join(_shown(part, sizes) for part in self.given), self.expected
+        )
 
 
-def obligations(graph: Graph) -> list[Check]:
-    """The checks that are left for run time, each once, in the order of the program.
+def _shown(part: str | Dim | Shape, sizes: Mapping[str, int] | None) -> str:
+    if isinstance(part, tuple):
+        return show(tuple(dim if sizes is None else evaluate(dim, sizes) for dim in part))
+    return str(part if sizes is None or not isinstance(part, Size) else evaluate(part, sizes))
+
+
+def at_least(
+    left: Dim, right: Dim, where: str, given: Sequence[str | Dim | Shape], expected: str
+) -> Check:
+    """The check that an operation or layer being traced asks for; ShapeError if it must fail.
+
+    where: the operation or argument; the layer is named too.
+    """
+    origin = current_origin()
+    name = f"{origin.label}: {where}".removeprefix(": ")
+    check = Check(left, ">=", right, origin, name, tuple(given), expected)
+    is_decided(check)
+    return check
+
+
+def obligations(graph: Graph, required: Sequence[Check] = ()) -> list[Check]:
+    """The checks that are left for run time, each once, in the order of the program, after those
+    that were `required` while it was traced.
 
     ShapeError for one that fails whatever the sizes are. Ask it of a program as it was written:
     a rewrite may add windows that are allowed to be empty.
     """
     found: dict[tuple[str, Dim], Check] = {}
-    for node in graph.nodes:
-        for check in _checks(node):
-            difference = check.left - check.right
-            if _decided(difference, check):
-                continue
-            found.setdefault((check.relation, difference), check)
+    for check in chain(required, chain.from_iterable(map(_checks, graph.nodes))):
+        if not is_decided(check):
+            found.setdefault((check.relation, check.left - check.right), check)
     return list(found.values())
 
 
-def _decided(difference: Dim, check: Check) -> bool:
+def is_decided(check: Check) -> bool:
     """Whether a check holds for all sizes; ShapeError if it fails for all."""
+    difference = check.left - check.right
     if isinstance(difference, int):
         if difference < 0 or (difference > 0 and check.relation == "=="):
-            raise ShapeError(check.message)
+            raise ShapeError(check.message())
         return True
     least = lower_bound(difference)
     return check.relation == ">=" and least is not None and least >= 0
@@ -113,18 +142,20 @@ def _checks(node: Node) -> Iterator[Check]:
 
 
 def _equal(node: Node, what: str, left: Sequence[Dim], right: Sequence[Dim]) -> Iterator[Check]:
-    message = explain(describe(node), f"{show(left)} and {show(right)}", f"{what} that are equal")
+    given = (tuple(left), " and ", tuple(right))
     for one, other in zip(left, right, strict=True):
-        yield Check(one, "==", other, node.origin, message)
+        yield Check(one, "==", other, node.origin, describe(node), given, f"{what} that are equal")
 
 
-def _at_least(node: Node, left: Dim, right: Dim, given: str, expected: str) -> Check:
-    return Check(left, ">=", right, node.origin, explain(describe(node), given, expected))
+def _at_least(
+    node: Node, left: Dim, right: Dim, given: Sequence[str | Dim | Shape], expected: str
+) -> Check:
+    return Check(left, ">=", right, node.origin, describe(node), tuple(given), expected)
 
 
 def _not_negative(node: Node, shape: Shape) -> Iterator[Check]:
     for dim in shape:
-        yield _at_least(node, dim, 0, f"the shape {show(shape)}", "sizes of at least 0")
+        yield _at_least(node, dim, 0, ("the shape ", shape), "sizes of at least 0")
 
 
 def _elementwise(node: Node) -> Iterator[Check]:
@@ -137,9 +168,10 @@ def _elementwise(node: Node) -> Iterator[Check]:
 def _reshape(node: Node) -> Iterator[Check]:
     (x,) = node.inputs
     yield from _not_negative(node, node.shape)
-    given = f"{show(x.shape)} to {show(node.shape)}"
-    message = explain(describe(node), given, "as many elements as before")
-    yield Check(product(x.shape), "==", product(node.shape), node.origin, message)
+    given = (x.shape, " to ", node.shape)
+    left, right = product(x.shape), product(node.shape)
+    expected = "as many elements as before"
+    yield Check(left, "==", right, node.origin, describe(node), given, expected)
 
 
 def _concat(node: Node) -> Iterator[Check]:
@@ -158,14 +190,15 @@ def _slice(node: Node) -> Iterator[Check]:
     every = zip(x.shape, node["start"], node["shape"], node["step"], strict=True)
     for dim, start, size, step in every:
         end = start + (size - 1) * step + 1
-        given, expected = f"elements {start} to {end} of {dim}", "a range within the axis"
+        given = ("elements ", start, " to ", end, " of ", dim)
+        expected = "a range within the axis"
         yield _at_least(node, start, 0, given, expected)
         if size != 0:
             yield _at_least(node, dim, end, given, expected)
 
 
 def _pad(node: Node) -> Iterator[Check]:
-    given = f"{show(node.inputs[0].shape)}, low {show(node['low'])}, high {show(node['high'])}"
+    given = (node.inputs[0].shape, ", low ", node["low"], ", high ", node["high"])
     for dim in node.shape:
         yield _at_least(node, dim, 0, given, "to crop no more than there is")
 
@@ -192,7 +225,7 @@ def _fits(node: Node, x: Node) -> Iterator[Check]:
     axes = node["axes"]
     for axis, dim in zip(axes, _spatial(x, axes), strict=True):
         room = dim + axis.low + axis.high
-        given = f"a window of {axis.span} over {room} (input {dim}, padding included)"
+        given = (f"a window of {axis.span} over ", room, " (input ", dim, ", padding included)")
         yield _at_least(node, axis.output(dim), 1, given, "a window no larger than the input")
 
 

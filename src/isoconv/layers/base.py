@@ -283,7 +283,7 @@ class Layer(State):
         kwargs.pop("mask", None)
         if "mask" in accepted:
             kwargs["mask"] = masks
-        with training_scope(train), origin(self.name), self.explaining():
+        with training_scope(train), origin(self.name, self.where()), self.explaining():
             outputs = tree.transform(_tensor_or_none, self.call(*args, **kwargs))
             outputs = self._with_masks(first, masks, outputs)
             self._add_activity_loss(outputs)

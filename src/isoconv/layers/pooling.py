@@ -15,6 +15,7 @@ from isoconv.layers import arguments
 from isoconv.layers.edges import Pairs, pairs
 from isoconv.layers.spatial import Spatial
 from isoconv.layers.windowed import Windowed
+from isoconv.ops.reductions import drop, require_elements
 from isoconv.ops.tensor import Tensor
 from isoconv.ops.windows import rounded_up
 
@@ -275,6 +276,18 @@ class BaseGlobalPooling(Spatial):
     def build(self, input_shape: Any) -> None:
         self.compute_output_shape(input_shape)
 
+    def entered(self, inputs: Tensor) -> Tensor:
+        """The inputs with channels last, so that both formats add up in one order."""
+        self.check_rank(inputs.shape)
+        require_elements(inputs, self.spatial_axes, "input")
+        return ops.moveaxis(inputs, self.channel_axis, -1)
+
+    def left(self, pooled: Tensor) -> Tensor:
+        """What was pooled over positions, with those axes kept, in the layer's own shape."""
+        if not self.keepdims:
+            return drop(pooled, tuple(range(1, self.rank + 1)))
+        return ops.moveaxis(pooled, -1, self.channel_axis)
+
     def compute_output_shape(self, input_shape: Any) -> Any:
         self.check_rank(input_shape)
         channels = input_shape[self.channel_axis]
@@ -298,30 +311,28 @@ class BaseGlobalMaxPooling(BaseGlobalPooling):
     """The largest element of each channel. See BaseGlobalPooling."""
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        self.check_rank(inputs.shape)
-        kept = self.kept(mask)
+        x, kept = self.entered(inputs), self.kept(mask, -1)
         if kept is None:
-            return self._largest(inputs)
-        largest = self._largest(ops.where(kept, inputs, lowest(inputs.dtype)))
-        return ops.where(self._largest(ops.cast(kept, "int32")) > 0, largest, 0)
+            return self.left(self._largest(x))
+        largest = self._largest(ops.where(kept, x, lowest(x.dtype)))
+        return self.left(ops.where(self._largest(ops.cast(kept, "int32")) > 0, largest, 0))
 
     def _largest(self, x: Tensor) -> Tensor:
-        return ops.max(x, axis=self.spatial_axes, keepdims=self.keepdims)
+        return ops.max(x, axis=tuple(range(1, self.rank + 1)), keepdims=True)
 
 
 class BaseGlobalAveragePooling(BaseGlobalPooling):
     """The mean of each channel. See BaseGlobalPooling."""
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        self.check_rank(inputs.shape)
-        kept = self.kept(mask)
+        x, kept = self.entered(inputs), self.kept(mask, -1)
         if kept is None:
-            return ops.mean(inputs, axis=self.spatial_axes, keepdims=self.keepdims)
-        total = self._sum(ops.where(kept, inputs, 0))
-        return total / ops.maximum(self._sum(ops.cast(kept, total.dtype)), 1)
+            return self.left(ops.mean(x, axis=tuple(range(1, self.rank + 1)), keepdims=True))
+        total = self._sum(ops.where(kept, x, 0))
+        return self.left(total / ops.maximum(self._sum(ops.cast(kept, total.dtype)), 1))
 
     def _sum(self, x: Tensor) -> Tensor:
-        return ops.sum(x, axis=self.spatial_axes, keepdims=self.keepdims)
+        return ops.sum(x, axis=tuple(range(1, self.rank + 1)), keepdims=True)
 
 
 class GlobalMaxPooling1D(BaseGlobalMaxPooling):

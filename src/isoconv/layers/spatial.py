@@ -72,11 +72,13 @@ class Spatial(Layer):
             return (batch, channels, *spatial)
         return (batch, *spatial, channels)
 
-    def kept(self, mask: Any) -> Any:
-        """A mask of steps, with an axis for the channels; None for any other mask."""
+    def kept(self, mask: Any, axis: int | None = None) -> Any:
+        """A mask of steps, with an axis for the channels, at `axis` if it is given; None for any
+        other mask.
+        """
         if mask is None or mask.ndim != self.rank + 1:
             return None
-        return ops.expand_dims(mask, self.channel_axis)
+        return ops.expand_dims(mask, self.channel_axis if axis is None else axis)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """No mask, where a layer does not say otherwise: its steps are not those of its input."""

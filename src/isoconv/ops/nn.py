@@ -24,7 +24,7 @@ from isoconv.ops.elementwise import (
     where,
 )
 from isoconv.ops.gradients import stop_gradient
-from isoconv.ops.reductions import max, sum
+from isoconv.ops.reductions import largest, sum
 from isoconv.ops.tensor import Tensor
 
 SELU_ALPHA = 1.6732632423543772848170429916717
@@ -133,7 +133,7 @@ def gelu(x: Any, approximate: bool = True) -> Tensor:
 def softmax(x: Any, axis: Any = -1) -> Tensor:
     """exp(x) over its sum along an axis (or axes)."""
     v = as_float(x)
-    raised = exp(v - stop_gradient(max(v, axis, keepdims=True)))
+    raised = exp(v - stop_gradient(largest(v, axis, keepdims=True)))
     return raised / sum(raised, axis, keepdims=True)
 
 
@@ -141,7 +141,7 @@ def softmax(x: Any, axis: Any = -1) -> Tensor:
 def log_softmax(x: Any, axis: Any = -1) -> Tensor:
     """log(softmax(x)), exact also where softmax vanishes."""
     v = as_float(x)
-    lowered = v - stop_gradient(max(v, axis, keepdims=True))
+    lowered = v - stop_gradient(largest(v, axis, keepdims=True))
     return lowered - log(sum(exp(lowered), axis, keepdims=True))
 
 

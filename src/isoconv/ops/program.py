@@ -15,6 +15,7 @@ from isoconv import compiler, settings
 from isoconv.ir import sizes
 from isoconv.ir.graph import Graph, Node
 from isoconv.ir.sizes import Shape
+from isoconv.ir.verify import Check
 from isoconv.ops import tree
 from isoconv.ops.convert import as_array, as_tensor
 from isoconv.ops.recorder import Array, Recorder, record_into
@@ -44,6 +45,7 @@ class Trace:
     captured: tuple[Variable | Array, ...]
     losses: tuple[Any, ...]
     updated: tuple[Variable, ...]
+    required: tuple[Check, ...] = ()
 
 
 def trace(function: Callable[..., Any], specs: Sequence[Spec], keep_updates: bool = True) -> Trace:
@@ -70,6 +72,7 @@ def trace(function: Callable[..., Any], specs: Sequence[Spec], keep_updates: boo
         tuple(recorder.captured),
         tuple(owner for owner, _ in losses),
         tuple(variable for variable, _ in updates),
+        tuple(recorder.required),
     )
 
 
@@ -92,7 +95,7 @@ class Program:
         self._weights: PreparedWeights | None = None
         if folding and not traced.updated:
             weights = range(first, len(traced.graph.inputs))
-            found = compiler.compile_prediction(traced.graph, weights, threads)
+            found = compiler.compile_prediction(traced.graph, weights, threads, traced.required)
             self._run, self.steps = found.run, found.steps
             if found.prepare is not None:
                 self._weights = PreparedWeights(found.prepare, traced.captured)
@@ -100,7 +103,7 @@ class Program:
         places = {id(value): first + i for i, value in enumerate(traced.captured)}
         outputs = len(traced.graph.outputs) - len(traced.updated)
         in_place = {outputs + i: places[id(v)] for i, v in enumerate(traced.updated)}
-        self._run = compiler.compile(traced.graph, in_place, threads)
+        self._run = compiler.compile(traced.graph, in_place, threads, traced.required)
 
     def __call__(
         self,

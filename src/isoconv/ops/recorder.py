@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isoconv.errors import ArgumentError, ShapeError, explain
-from isoconv.ir.graph import Node, current_origin, origin, rebuild, rewrite
+from isoconv.ir.graph import Node, current_origin, new_trace, origin, rebuild, rewrite
 from isoconv.ir.ops import make
 from isoconv.ir.sizes import Shape
+from isoconv.ir.verify import Check
 
 if TYPE_CHECKING:
     from isoconv.ops.tensor import Tensor
@@ -45,6 +46,7 @@ class Recorder:
     inputs: the program's input nodes, arguments first. captured: what each of the other inputs
     stands for. losses: (who added it, the loss). calls: the calls of layers and operations, inner
     ones first, where `keep_calls` says that they are wanted.
+    required: checks of sizes beyond the nodes' own.
     """
 
     def __init__(self, keep_calls: bool = False) -> None:
@@ -53,6 +55,7 @@ class Recorder:
         self.inputs: list[Node] = []
         self.captured: list[Variable | Array] = []
         self.losses: list[tuple[Any, Tensor]] = []
+        self.required: list[Check] = []
         self._names: set[str] = set()
         self._read: dict[Variable, Node] = {}
         self._now: dict[Variable, Node] = {}
@@ -182,7 +185,8 @@ def record_into(recorder: Recorder | None) -> Iterator[None]:
     """What is computed inside goes into this trace; with None it is computed at once."""
     token = _recorder.set(recorder)
     try:
-        yield
+        with new_trace():
+            yield
     finally:
         _recorder.reset(token)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from isoconv.ir.sizes import product
+from isoconv.ir.verify import at_least
 from isoconv.ops.convert import as_float, as_tensor, change_dtype
 from isoconv.ops.dispatch import op
 from isoconv.ops.elementwise import cast, exp, isfinite, log, node, sqrt, square, where
 from isoconv.ops.gradients import stop_gradient
+from isoconv.ops.recorder import current
 from isoconv.ops.shapes import positive_axes, positive_axis, reshape
 from isoconv.ops.tensor import Tensor
 
@@ -17,6 +19,23 @@ def _reduce(name: str, x: Tensor, axis: Any, keepdims: bool) -> Tensor:
     axes = positive_axes(axis, x.ndim, name)
     result = node(name, x, axes=axes) if axes else x
     return result if keepdims else drop(result, axes)
+
+
+def largest(x: Tensor, axis: Any, keepdims: bool) -> Tensor:
+    """The largest, and the lowest number of the dtype where there is nothing."""
+    return _reduce("reduce_max", x, axis, keepdims)
+
+
+def require_elements(x: Tensor, axis: Any, name: str) -> None:
+    """The axes must not be empty: ShapeError where they are known to be, else a check at run time.
+
+    name: what asks, in the error's words.
+    """
+    axes = positive_axes(axis, x.ndim, name)
+    count = product(x.dims[i] for i in axes)
+    expected = f"an element or more along {', '.join(f'axis {axis}' for axis in axes)}"
+    check = at_least(count, 1, name, ("the shape ", x.dims), expected)
+    current().required.append(check)
 
 
 def drop(x: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -39,14 +58,18 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op
 def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The largest over axes, or over all."""
-    return _reduce("reduce_max", _countable(x), axis, keepdims)
+    """The largest over axes, or over all; of nothing there is none."""
+    x = _countable(x)
+    require_elements(x, axis, "max")
+    return largest(x, axis, keepdims)
 
 
 @op
 def min(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The smallest over axes, or over all."""
-    return node("neg", _reduce("reduce_max", node("neg", _countable(x)), axis, keepdims))
+    """The smallest over axes, or over all; of nothing there is none."""
+    x = _countable(x)
+    require_elements(x, axis, "min")
+    return node("neg", largest(node("neg", x), axis, keepdims))
 
 
 @op
@@ -79,13 +102,13 @@ def moments(x: Any, axes: Any, keepdims: bool = False) -> tuple[Tensor, Tensor]:
 @op
 def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether one holds."""
-    return max(cast(x, "bool"), axis, keepdims) > 0
+    return largest(_countable(cast(x, "bool")), axis, keepdims) > 0
 
 
 @op
 def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether each holds."""
-    return min(cast(x, "bool"), axis, keepdims) > 0
+    return largest(_countable(node("not", cast(x, "bool"))), axis, keepdims) <= 0
 
 
 @op
@@ -98,6 +121,7 @@ def count_nonzero(x: Any, axis: Any = None) -> Tensor:
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """Where the first maximum stands along an axis, or in the flat x."""
     x = _countable(x)
+    require_elements(x, axis, "argmax")
     rank = x.ndim
     if axis is None:
         flat = node("argmax", reshape(x, (-1,)), axis=0)
@@ -117,7 +141,7 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) without overflow."""
     x = as_float(x)
-    top = max(x, axis, keepdims=True)
+    top = largest(x, axis, keepdims=True)
     top = stop_gradient(where(isfinite(top), top, 0.0))
     result = log(sum(exp(x - top), axis, keepdims=True)) + top
     return result if keepdims else drop(result, positive_axes(axis, x.ndim, "logsumexp"))

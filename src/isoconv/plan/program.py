@@ -11,7 +11,7 @@ from isoconv.errors import explain
 from isoconv.ir.graph import Graph, Node
 from isoconv.ir.ops import OPS
 from isoconv.ir.sizes import names
-from isoconv.ir.verify import Check, obligations, verify
+from isoconv.ir.verify import Check, describe, obligations, verify
 from isoconv.plan.fuse import partition
 from isoconv.plan.kernel import Step, copy_step
 from isoconv.plan.lower import lower, turn_weights
@@ -50,9 +50,12 @@ class Program:
         return self.memory.places[owner(node)]
 
 
-def plan(graph: Graph, in_place: Mapping[int, int]) -> Program:
-    """Chooses kernels, order and memory; in_place: which input each such output overwrites."""
-    checks = tuple(obligations(graph))
+def plan(graph: Graph, in_place: Mapping[int, int], required: Sequence[Check] = ()) -> Program:
+    """Chooses kernels, order and memory.
+
+    in_place: which input each such output overwrites. required: checks beyond those of the nodes.
+    """
+    checks = tuple(obligations(graph, required))
     graph = lower(graph)
     if settings.verify():
         verify(graph)
@@ -97,8 +100,7 @@ def _may_overwrite(step: Step, source: Node) -> bool:
 def _out_of_range(lookup: Node) -> str:
     """The message for an integer that names no row of a table."""
     rows = lookup.inputs[0].shape[0] if lookup.op == "gather" else lookup.shape[0]
-    where = f"{lookup.origin}: {lookup.op}".removeprefix(": ")
-    return explain(where, "another integer", f"integers from 0 to {rows - 1}")
+    return explain(describe(lookup), "another integer", f"integers from 0 to {rows - 1}")
 
 
 def _schedule(

@@ -55,7 +55,7 @@ def _apply(node: Node, call: Call, operands: list[Array]) -> Array:
 
 
 def _misfit(node: Node, given: str, expected: str) -> RuntimeCheckError:
-    where = f"{node.origin}: {node.op}".removeprefix(": ")
+    where = f"{node.origin.label}: {node.op}".removeprefix(": ")
     return RuntimeCheckError(explain(where, given, expected))
 
 

@@ -15,7 +15,7 @@ from isoconv.codegen.frame import SYMBOL
 from isoconv.codegen.generate import emit
 from isoconv.errors import InternalError, RuntimeCheckError, ShapeError, explain
 from isoconv.ir.graph import Node
-from isoconv.ir.sizes import Size, evaluate, names
+from isoconv.ir.sizes import Size, evaluate
 from isoconv.plan.kernel import Kernel
 from isoconv.plan.machine import Machine
 from isoconv.plan.memory import ALIGNMENT
@@ -154,15 +154,11 @@ class Executable:
             raise RuntimeCheckError(self._message(code, sizes))
 
     def _message(self, code: int, sizes: Sequence[int]) -> str:
-        """What failed, with the numbers of this call for the sizes that it names."""
+        """What failed, with the sizes of this call."""
         checks = self._program.checks
         if code > len(checks):
             return list(self._program.guards.values())[code - len(checks) - 1]
-        check = checks[code - 1]
-        concerned = names(check.left) | names(check.right)
-        given = zip(self._program.sizes, sizes, strict=True)
-        numbers = ", ".join(f"{name} = {size}" for name, size in given if name in concerned)
-        return f"{check.message} Here {numbers}."
+        return checks[code - 1].message(dict(zip(self._program.sizes, sizes, strict=True)))
 
 
 class _Frame:
