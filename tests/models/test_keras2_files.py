@@ -66,7 +66,7 @@ def test_h5_files_go_to_keras_3_and_back(make, tmp_path):
     ours = randomize(make(isoconv))
     expected = ours.predict(x)
     y = np.zeros(expected.shape)
-    ours.compile("adam", "mse")
+    ours.compile("adam", "mse", metrics=["accuracy", "mae"])
     ours.fit(x, y, verbose=0)
     ours.save(tmp_path / "ours.h5")
     same_optimizer(isoconv.load_model(tmp_path / "ours.h5"), ours)

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 
 from isoconv import registry
-from isoconv.errors import FileError
+from isoconv.errors import ArgumentError, FileError
 from isoconv.models import from_config, h5, keras2, legacy_optimizer, legacy_weights, weights_format
 from isoconv.models.model import Model
 
@@ -54,9 +54,12 @@ def _in_full(value: Any) -> Any:
     """Names of losses and metrics in full: Keras 3 does not know "mse" in such a file."""
     if isinstance(value, list):
         return [_in_full(each) for each in value]
-    if isinstance(value, str) and registry.is_known({"class_name": value, "module": "losses"}):
+    if not isinstance(value, str):
+        return value
+    try:
         return registry.find(value, "losses").__name__
-    return value
+    except ArgumentError:
+        return value
 
 
 def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool) -> Model:
