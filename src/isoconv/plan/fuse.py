@@ -88,14 +88,9 @@ class _Partition:
         kind = OPS[user.op].kind
         if node.op in ANCHORS:
             home = self.home.get(user)
-            if (
-                node.op == "conv"
-                and node["face"] == "w"
-                and (is_dense(node) or has_small_groups(node))
-            ):
-                return False
             return (
-                kind == "elementwise"
+                not _stands_alone(node)
+                and kind == "elementwise"
                 and user in self.direct
                 and home is not None
                 and home not in self.anchored
@@ -134,6 +129,14 @@ class _Partition:
                 continue
             together[node] = together.get(home, home)
         return {node: _last(together, node) for node in together}
+
+
+def _stands_alone(anchor: Node) -> bool:
+    """Whether its kernel holds nothing else: what it writes is added up in memory or in blocks."""
+    if anchor.op == "scatter_add":
+        return True
+    gradient = anchor.op == "conv" and anchor["face"] == "w"
+    return gradient and (is_dense(anchor) or has_small_groups(anchor))
 
 
 def _last(together: dict[Node, Node], node: Node) -> Node:

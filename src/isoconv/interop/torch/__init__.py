@@ -1,7 +1,8 @@
 """PyTorch's modules and files: drawn as models, models as modules, weights both ways."""
 
 from isoconv.interop.torch.exported import from_torch
-from isoconv.interop.torch.loading import load_state_dict, load_weights, save_weights, state_dict
+from isoconv.interop.torch.loading import load_state_dict, load_weights, state_dict
+from isoconv.interop.torch.safetensors_format import save_weights
 from isoconv.interop.torch.modules import to_torch
 
 __all__ = [

@@ -13,7 +13,7 @@ import numpy as np
 from isoconv.errors import ArgumentError, FileError, explain
 from isoconv.interop.torch.checkpoints import read_checkpoint
 from isoconv.interop.torch.flattening import in_own_order, in_torchs_order
-from isoconv.interop.torch.safetensors import read_safetensors, write_safetensors
+from isoconv.interop.torch.safetensors import read_safetensors
 from isoconv.interop.torch.weights import Rows
 from isoconv.interop.weight_map import Array, WeightMap, WeightRow
 from isoconv.models.model import Model
@@ -87,11 +87,6 @@ def load_weights(model: Model, path: Path, skip_mismatch: bool, by_name: bool) -
     if left:
         listed = ", ".join(left[:10]) + (", ..." if len(left) > 10 else "")
         warnings.warn(f"{name}: nothing that fits {model.where()} for {listed}", stacklevel=3)
-
-
-def save_weights(model: Model, path: Path) -> None:
-    """Writes `state_dict(model)` as a .safetensors file."""
-    write_safetensors(path, state_dict(model))
 
 
 def _read(source: Any, key: str | None) -> tuple[dict[str, Array], str]:
