@@ -39,7 +39,7 @@ ORDER = [
     (6, ["models"]),
     (6, ["spec"]),
     (7, ["conversion", "interop", "torch", "equivalence", "backend", "compat", "data"]),
-    (8, ["demo", "doctor", "explaining", "race", "bench", "distributed"]),
+    (8, ["demo", "doctor", "drawing", "explaining", "race", "bench", "distributed"]),
     (9, ["cli"]),
 ]
 

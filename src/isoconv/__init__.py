@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from isoconv import backend, layers, models, ops, settings, spec, training, utils
+    from isoconv import drawing as draw
     from isoconv.autodiff import value_and_grad, vjp
     from isoconv.conversion.forms import forms, rewrite
     from isoconv.equivalence import equivalent
@@ -50,6 +51,7 @@ _MODULES = {
     "backend": "isoconv.backend",
     "callbacks": "isoconv.training.callbacks",
     "constraints": "isoconv.training.constraints",
+    "draw": "isoconv.drawing",
     "initializers": "isoconv.training.initializers",
     "layers": "isoconv.layers",
     "losses": "isoconv.training.losses",
@@ -100,6 +102,7 @@ __all__ = [
     "backend",
     "callbacks",
     "constraints",
+    "draw",
     "equivalent",
     "explain",
     "floatx",
