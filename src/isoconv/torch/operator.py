@@ -21,41 +21,16 @@ _SCHEMA = (
 )
 
 
-def _run(
-    face: str,
-    first: Any,
-    second: Any,
-    bias: Any,
-    lengths: Sequence[int],
-    channels: int,
-    filters: int,
-    taps: Sequence[int],
-    strides: Sequence[int],
-    dilation: Sequence[int],
-    low: Sequence[int],
-    high: Sequence[int],
-    groups: int,
-) -> Any:
-    numbers = zip(taps, strides, dilation, low, high, strict=True)
-    axes = tuple(Axis(*each) for each in numbers)
+def _run(face: str, first: Any, second: Any, bias: Any, lengths: Any, *fixed: Any) -> Any:
+    """The face of the form. fixed: what the schema has after `lengths`."""
+    channels, filters, *windows, groups = fixed
+    axes = tuple(Axis(*each) for each in zip(*windows, strict=True))
     return solve(face, Geometry(axes, groups, channels, filters), first, second, bias, lengths)
 
 
-def _fake(
-    face: str,
-    first: Any,
-    second: Any,
-    bias: Any,
-    lengths: Sequence[int],
-    channels: int,
-    filters: int,
-    taps: Sequence[int],
-    strides: Sequence[int],
-    dilation: Sequence[int],
-    low: Sequence[int],
-    high: Sequence[int],
-    groups: int,
-) -> Any:
+def _fake(face: str, first: Any, second: Any, bias: Any, lengths: Any, *fixed: Any) -> Any:
+    """A tensor of the shape and layout of the result. fixed: as for `_run`."""
+    channels, filters, taps, strides, dilation, low, high, groups = fixed
     if face == "w":
         return first.new_empty((filters, channels // groups, *taps))
     if face == "x":
