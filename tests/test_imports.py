@@ -18,6 +18,7 @@ SOURCE = ROOT / "src"
 ORDER = [
     (0, ["errors", "naming", "atomic"]),
     (0, ["dtypes", "settings", "optional", "registry"]),
+    (0, ["memory"]),
     (1, ["ir"]),
     (2, ["reference", "gradient", "recompute", "rewriting", "plan"]),
     (3, ["codegen"]),

@@ -238,12 +238,51 @@ def test_groups_divide_the_channels(name):
 
 @pytest.mark.parametrize("name", ["Conv1D", "Conv1DTranspose", "SeparableConv1D"])
 def test_nothing_is_allocated_for_sizes_that_cannot_be(name):
-    layer = getattr(layers, name)(2**40, 9, data_format="channels_first")
+    large = 2**31 - 1
+    layer = getattr(layers, name)(large, 9, data_format="channels_first")
     with pytest.raises(ShapeError, match="dimensions"):
-        layer.build((None, 2**40))
+        layer.build((None, large))
     if name != "Conv1DTranspose":
         with pytest.raises(ShapeError, match="at least 9"):
-            layer.build((None, 2**40, 8))
+            layer.build((None, large, 8))
+
+
+STEPS, ROWS, WORDS = np.ones((1, 8, 2)), np.ones((1, 3)), np.zeros((1, 2), "int32")
+ABSURD = {
+    "filters": lambda n: layers.Conv1D(n, 3)(STEPS),
+    "kernel_size": lambda n: layers.Conv1D(2, n)(STEPS),
+    "strides": lambda n: layers.Conv1DTranspose(2, 3, strides=n)(STEPS),
+    "dilation_rate": lambda n: layers.DepthwiseConv1D(3, dilation_rate=n)(STEPS),
+    "depth_multiplier": lambda n: layers.SeparableConv1D(3, 3, depth_multiplier=n)(STEPS),
+    "units": lambda n: layers.Dense(n)(STEPS),
+    "pool_size": lambda n: layers.MaxPooling1D(n)(STEPS),
+    "n": lambda n: layers.RepeatVector(n)(ROWS),
+    "size": lambda n: layers.UpSampling1D(n)(STEPS),
+    "padding": lambda n: layers.ZeroPadding1D(n)(STEPS),
+    "cropping": lambda n: layers.Cropping1D(n)(STEPS),
+    "input_dim": lambda n: layers.Embedding(n, 4)(WORDS),
+    "output_dim": lambda n: layers.Embedding(4, n)(WORDS),
+}
+
+
+@pytest.mark.parametrize("argument", ABSURD)
+@pytest.mark.parametrize("number", [2**31, 2**63, 10**30])
+def test_absurd_numbers_are_refused_by_name(argument, number):
+    with pytest.raises(ArgumentError, match=rf"'.*: {argument}: .*2147483647; got"):
+        ABSURD[argument](number)
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda: layers.Dense(2**30).build((None, 2**30)), "dense.*/kernel: .* of memory here"),
+        (lambda: layers.UpSampling1D(2**30)(STEPS[:, :, :1].repeat(64, 2)), "of memory here; got"),
+        (lambda: layers.Input((2**31, 2)), "sizes of at most 2147483647"),
+    ],
+)
+def test_what_no_memory_could_hold_is_refused_before_it_is_asked_for(make, what):
+    with pytest.raises(ArgumentError, match=what):
+        make()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,9 @@ from isoconv.errors import ArgumentError, ShapeError, explain
 
 DATA_FORMATS = ("channels_last", "channels_first")
 
+# No size, count or step is larger: what follows from them is computed in 64 bits.
+LARGEST = 2**31 - 1
+
 
 def is_integer(value: Any) -> bool:
     """Whether this is a whole number, and not a bool."""
@@ -39,8 +42,9 @@ def sizes(value: Any, rank: int, where: str, allow_zero: bool = False) -> tuple[
         numbers = list(value)
     if len(numbers) != rank or not all(map(is_integer, numbers)):
         raise ArgumentError(explain(where, repr(value), expected))
-    if any(number < least for number in numbers):
-        raise ArgumentError(explain(where, repr(value), expected))
+    if any(not least <= number <= LARGEST for number in numbers):
+        bound = f" and at most {LARGEST}" if max(numbers) > LARGEST else ""
+        raise ArgumentError(explain(where, repr(value), expected + bound))
     return tuple(int(number) for number in numbers)
 
 
@@ -48,6 +52,8 @@ def count(value: Any, where: str) -> int:
     """A whole number of at least 1."""
     if not is_integer(value) or value < 1:
         raise ArgumentError(explain(where, repr(value), "an integer of at least 1"))
+    if value > LARGEST:
+        raise ArgumentError(explain(where, repr(value), f"an integer of at most {LARGEST}"))
     return int(value)
 
 
@@ -75,6 +81,8 @@ def input_shape(value: Any, where: str, least_rank: int = 0) -> tuple[int | None
     if not all(map(is_integer, known)) or min(known, default=0) < 0:
         given = "none" if value is None else repr(value)
         raise ShapeError(explain(where, f"shape {given}", "one array, or a shape with the batch"))
+    if max(known, default=0) > LARGEST:
+        raise ShapeError(explain(where, f"shape {sizes}", f"sizes of at most {LARGEST}"))
     if len(sizes) < least_rank:
         expected = f"{least_rank} dimensions or more"
         raise ShapeError(explain(where, f"shape {sizes}", expected))

@@ -23,8 +23,10 @@ def pairs(value: Any, rank: int, where: str) -> Pairs:
     found = [[each] * 2 if arguments.is_integer(each) else _listed(each) for each in entries]
     numbers = [number for pair in found for number in pair]
     whole = all(map(arguments.is_integer, numbers)) and min(numbers, default=0) >= 0
-    if not whole or [len(pair) for pair in found] != [2] * rank:
-        expected = "an integer, or one or a pair (before, after) for each axis, none negative"
+    fits = whole and max(numbers, default=0) <= arguments.LARGEST
+    if not fits or [len(pair) for pair in found] != [2] * rank:
+        each = f"from 0 to {arguments.LARGEST}"
+        expected = f"an integer, or one or a pair (before, after) for each axis, {each}"
         raise ArgumentError(explain(where, repr(value), expected))
     return tuple((int(before), int(after)) for before, after in found)
 

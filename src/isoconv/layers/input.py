@@ -6,6 +6,7 @@ from typing import Any
 
 from isoconv import naming
 from isoconv.errors import ShapeError, explain
+from isoconv.layers import arguments
 from isoconv.layers.base import Layer, Shape
 from isoconv.ops.tensor import Call, KerasTensor
 
@@ -83,4 +84,7 @@ def _sizes(shape: Any, layer: Layer) -> Shape:
             raise ShapeError(explain(where, tuple(shape), "whole numbers or None"))
         if size is not None and int(size) <= 0:
             raise ShapeError(explain(where, tuple(shape), "sizes above 0 or None"))
+        if size is not None and size > arguments.LARGEST:
+            most = f"sizes of at most {arguments.LARGEST}"
+            raise ShapeError(explain(where, tuple(shape), most))
     return tuple(None if size is None else int(size) for size in shape)

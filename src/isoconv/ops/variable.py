@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from isoconv import dtypes, settings
+from isoconv import dtypes, memory, settings
 from isoconv.errors import DtypeError, ShapeError, explain
 from isoconv.ops.recorder import Array, recording
 from isoconv.ops.tensor import OPERATORS, Operand, Tensor
@@ -148,6 +148,7 @@ def _start(
         if shape is None:
             raise ShapeError(explain(where, "shape=None", "a shape for its initializer"))
         name = dtypes.standardize(dtype or settings.floatx(), where)
+        memory.check(where, shape, name)
         if not _initializing.get():
             return np.zeros(shape, name)
         value = np.asarray(initializer(shape, dtype=name))

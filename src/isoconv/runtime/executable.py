@@ -9,7 +9,7 @@ from threading import Lock
 
 import numpy as np
 
-from isoconv import settings
+from isoconv import memory, settings
 from isoconv.codegen import driver
 from isoconv.codegen.frame import SYMBOL
 from isoconv.codegen.generate import emit
@@ -87,6 +87,10 @@ class Executable:
             tuple([max(evaluate(dim, sizes), 0) for dim in node.shape])
             for node in self._program.graph.outputs
         ]
+        for number, (node, shape) in enumerate(
+            zip(self._program.graph.outputs, outputs, strict=True)
+        ):
+            memory.check(f"{node.origin or node.op}: output {number}", shape, node.dtype)
         binding = _Binding([sizes[name] for name in self._program.sizes], outputs)
         with self._lock:
             if len(self._bindings) >= _MOST_BINDINGS:
@@ -175,6 +179,7 @@ class _Frame:
 
     def grow(self, needed: int) -> None:
         """Makes the arena at least this many bytes."""
+        memory.check("working memory of a call", (needed,), "bool")
         self._arena = np.empty(needed + ALIGNMENT, np.uint8)
         start = -(-self._arena.ctypes.data // ALIGNMENT) * ALIGNMENT
         self.words[driver.ARENA] = start
