@@ -86,7 +86,8 @@ def test_means_and_sums_of_values():
         for args in [(real(5),), (real(4, 3), rising(4)), (real(4, 3), rising(4, 3)), (2.5,)]:
             ours.update_state(*args)
             theirs.update_state(*args)
-            np.testing.assert_allclose(ours.result(), theirs.result(), rtol=2e-6)
+            # Drawn numbers may add up to nearly nothing: the error is one of their sizes.
+            np.testing.assert_allclose(ours.result(), theirs.result(), rtol=2e-6, atol=2e-6)
 
 
 def test_an_empty_mean_is_zero():

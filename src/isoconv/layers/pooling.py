@@ -15,7 +15,7 @@ from isoconv.layers import arguments
 from isoconv.layers.edges import Pairs, pairs
 from isoconv.layers.spatial import Spatial
 from isoconv.layers.windowed import Windowed
-from isoconv.ops.reductions import drop, require_elements
+from isoconv.ops.reductions import require_elements
 from isoconv.ops.tensor import Tensor
 from isoconv.ops.windows import rounded_up
 
@@ -282,11 +282,14 @@ class BaseGlobalPooling(Spatial):
         require_elements(inputs, self.spatial_axes, "input")
         return ops.moveaxis(inputs, self.channel_axis, -1)
 
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """The axes that are pooled over, channels being last."""
+        return tuple(range(1, self.rank + 1))
+
     def left(self, pooled: Tensor) -> Tensor:
-        """What was pooled over positions, with those axes kept, in the layer's own shape."""
-        if not self.keepdims:
-            return drop(pooled, tuple(range(1, self.rank + 1)))
-        return ops.moveaxis(pooled, -1, self.channel_axis)
+        """What was pooled over positions, with its channels where the layer has them."""
+        return ops.moveaxis(pooled, -1, self.channel_axis) if self.keepdims else pooled
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         self.check_rank(input_shape)
@@ -318,7 +321,7 @@ class BaseGlobalMaxPooling(BaseGlobalPooling):
         return self.left(ops.where(self._largest(ops.cast(kept, "int32")) > 0, largest, 0))
 
     def _largest(self, x: Tensor) -> Tensor:
-        return ops.max(x, axis=tuple(range(1, self.rank + 1)), keepdims=True)
+        return ops.max(x, axis=self.positions, keepdims=self.keepdims)
 
 
 class BaseGlobalAveragePooling(BaseGlobalPooling):
@@ -327,12 +330,12 @@ class BaseGlobalAveragePooling(BaseGlobalPooling):
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         x, kept = self.entered(inputs), self.kept(mask, -1)
         if kept is None:
-            return self.left(ops.mean(x, axis=tuple(range(1, self.rank + 1)), keepdims=True))
+            return self.left(ops.mean(x, axis=self.positions, keepdims=self.keepdims))
         total = self._sum(ops.where(kept, x, 0))
         return self.left(total / ops.maximum(self._sum(ops.cast(kept, total.dtype)), 1))
 
     def _sum(self, x: Tensor) -> Tensor:
-        return ops.sum(x, axis=tuple(range(1, self.rank + 1)), keepdims=True)
+        return ops.sum(x, axis=self.positions, keepdims=self.keepdims)
 
 
 class GlobalMaxPooling1D(BaseGlobalMaxPooling):
