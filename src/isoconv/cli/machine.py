@@ -13,8 +13,8 @@ from isoconv import doctor as examination
 from isoconv.bench.tables import tables
 from isoconv.cli.app import MACHINE, NO, app, errors
 from isoconv.cli.output import Json, print_json
-from isoconv.explaining.render import Section, as_text, duration, size
 from isoconv.runtime import cache as kept
+from isoconv.sections import Section, as_text, duration, size
 
 
 @app.command(rich_help_panel=MACHINE)

@@ -15,7 +15,7 @@ from isoconv.cli.app import SEE, app
 from isoconv.cli.output import Json, print_json, progress
 from isoconv.explaining.activations import activations as activations_of
 from isoconv.explaining.describe import explain as explanation_of
-from isoconv.explaining.render import Section, as_text, size
+from isoconv.sections import Section, as_text, size
 
 # Samples of which statistics are taken at once: files may be larger than memory.
 _ROWS = 64

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from isoconv.ops.recorder import Array
+from isoconv.sections import Section, as_html
 
 WORDS = {
     "equal": "a and b are equal",
@@ -98,6 +99,13 @@ class Equivalence:
         }
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        title = f"{self.relation}: {WORDS[self.relation]}"
+        found = [Section(title, (), [("a", self.a), ("b", self.b)]), Section("Why", self.reasons)]
+        if self.counterexample is not None:
+            found.append(Section("Where they differ", str(self.counterexample).splitlines()))
+        return as_html(found)
 
 
 def argument(relation: str, a: str, b: str, reasons: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from isoconv.explaining.facts import AxisFacts, KernelFacts, LayerFacts, OperationFacts, Reading
-from isoconv.explaining.render import Section, duration, size
+from isoconv.sections import Section, duration, size
 
 # Taps listed one by one; more are told by their ends.
 _LISTED = 7

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from isoconv.explaining.facts import LayerFacts
 from isoconv.explaining.layer_words import tile
-from isoconv.explaining.render import Section, duration, size
+from isoconv.sections import Section, duration, size
 
 if TYPE_CHECKING:
     from isoconv.explaining.report import Explanation

@@ -13,12 +13,12 @@ from isoconv.errors import ArgumentError, ShapeError, explain
 from isoconv.explaining.activations import stream
 from isoconv.explaining.highlight import Highlight
 from isoconv.explaining.reach import element, reach
-from isoconv.explaining.render import Section, as_html, as_text
 from isoconv.explaining.tracing import first, traced
 from isoconv.ir.sizes import number
 from isoconv.layers.base import Layer
 from isoconv.models.model import Model
 from isoconv.ops.recorder import Array
+from isoconv.sections import Section, as_html, as_text
 
 _BATCH = 32
 _WORD = re.compile(r"[\w']+")

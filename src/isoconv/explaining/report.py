@@ -9,7 +9,7 @@ from typing import Any
 from isoconv.errors import ArgumentError, explain
 from isoconv.explaining import layer_words, model_words
 from isoconv.explaining.facts import KernelFacts, LayerFacts, RuleFacts, Shape
-from isoconv.explaining.render import Section, as_html, as_text
+from isoconv.sections import Section, as_html, as_text
 
 
 @dataclass(frozen=True)

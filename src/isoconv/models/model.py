@@ -14,7 +14,7 @@ from isoconv.models.fitting import Fitting
 from isoconv.models.network import Network
 from isoconv.models.predicting import Predicting
 from isoconv.models.saving import Saving
-from isoconv.models.summary import summary
+from isoconv.models.summary import html, summary
 from isoconv.ops import tree
 from isoconv.ops.recorder import Array
 from isoconv.ops.tensor import Tensor
@@ -115,6 +115,9 @@ class Model(Fitting, Saving, Predicting, Layer):
     def summary(self, line_length: int | None = None, print_fn: Any = print) -> None:
         """Prints the layers, their output shapes and their numbers of parameters."""
         print_fn(summary(self, line_length))
+
+    def _repr_html_(self) -> str:
+        return html(self)
 
     # -- running -------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from isoconv.models.network import Network, needed
 from isoconv.ops import tree
 from isoconv.ops.tensor import Call
 from isoconv.ops.variable import Variable
+from isoconv.sections import Section, as_html
 
 if TYPE_CHECKING:
     from isoconv.models.model import Model
@@ -20,21 +21,36 @@ Row = tuple[str, ...]
 
 def summary(model: Model, line_length: int | None = None) -> str:
     """The table as text. line_length: its width, 65 if left out, 80 with connections."""
-    network = model.network
-    branches = network is not None and not network.is_chain
+    titles, *rows = _rows(model)
+    branches = len(titles) == len(_TITLES)
     width = line_length or (80 if branches else 65)
     ends = [int(width * share) for share in ((0.3, 0.57, 0.69, 1) if branches else (0.45, 0.85, 1))]
-    titles = ("Layer (type)", "Output Shape", "Param #", "Connected to")[: len(ends)]
+    lines = [f'Model: "{model.name}"', "_" * width, *_lines(titles, ends), "=" * width]
+    for index, row in enumerate(rows):
+        lines += _lines(row, ends)
+        lines.append(("=" if index == len(rows) - 1 else "_") * width)
+    return "\n".join([*lines, *_totals(model), "_" * width])
+
+
+def html(model: Model) -> str:
+    """The table for a notebook."""
+    table = Section(f'Model: "{model.name}"', (), _rows(model), head=True, right=(2,))
+    return as_html([table, Section("", _totals(model))])
+
+
+_TITLES = ("Layer (type)", "Output Shape", "Param #", "Connected to")
+
+
+def _rows(model: Model) -> list[Row]:
+    """The head of the table and its rows; the last column only where there are branches."""
+    network = model.network
     if network is None:
         rows = [_layer_row(layer) for layer in model.layers]
     else:
         calls = network.targets if not _is_sequential(model) else _without_input(network)
         rows = [_call_row(call, network) for call in calls]
-    lines = [f'Model: "{model.name}"', "_" * width, *_lines(titles, ends), "=" * width]
-    for index, row in enumerate(rows):
-        lines += _lines(row[: len(ends)], ends)
-        lines.append(("=" if index == len(rows) - 1 else "_") * width)
-    return "\n".join([*lines, *_totals(model), "_" * width])
+    branches = network is not None and not network.is_chain
+    return [row if branches else row[:-1] for row in (_TITLES, *rows)]
 
 
 def _is_sequential(model: Any) -> bool:

@@ -69,7 +69,8 @@ def as_html(sections: Sequence[Section]) -> str:
     """The sections as headings, paragraphs and tables."""
     parts = []
     for section in sections:
-        parts.append(f"<h4>{escape(section.title)}</h4>")
+        if section.title:
+            parts.append(f"<h4>{escape(section.title)}</h4>")
         parts += [f"<p>{escape(paragraph)}</p>" for paragraph in section.words]
         if section.rows:
             parts.append(_html_table(section))
