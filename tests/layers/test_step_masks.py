@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 
 import numpy as np
@@ -10,6 +11,7 @@ from oracle import numbers
 
 import isoconv
 from isoconv import layers
+from isoconv.errors import ArgumentError, ShapeError
 
 # Steps kept of two samples: gaps, a masked end, and a stretch longer than any window.
 MASK = np.array([[1, 1, 0, 1, 1, 1, 1, 0, 0], [0, 1, 1, 1, 0, 0, 0, 0, 0]], bool)
@@ -160,3 +162,69 @@ def test_transposed_convolutions_take_masked_steps_as_absent():
     np.testing.assert_array_equal(
         layer(spoiled(x), mask=MASK), layer(np.where(MASK[..., None], x, 0))
     )
+
+
+STEPS = np.ones((2, 9), bool)
+UNFITTING = {
+    "shape (2, 7)": STEPS[:, :7],
+    "shape (1, 9)": STEPS[:1],
+    "shape (2, 9, 3, 1)": np.ones((2, 9, 3, 1), bool),
+    "type list": [STEPS],
+}
+TAKING = [
+    layers.Conv1D(4, 3),
+    layers.Conv1DTranspose(4, 3),
+    layers.DepthwiseConv1D(3),
+    layers.SeparableConv1D(4, 3),
+    layers.MaxPooling1D(2),
+    layers.GlobalAveragePooling1D(),
+    layers.UpSampling1D(2),
+    layers.Dense(4),
+    layers.ReLU(),
+    layers.BatchNormalization(),
+    layers.LayerNormalization(),
+    layers.TimeDistributed(layers.Dense(4)),
+    layers.Masking(),
+]
+
+
+@pytest.mark.parametrize("given", UNFITTING)
+@pytest.mark.parametrize("layer", TAKING, ids=lambda layer: type(layer).__name__)
+def test_masks_that_do_not_fit_are_refused_by_name(layer, given):
+    with pytest.raises(ArgumentError, match=rf"{layer.name}.*mask: expected.*{re.escape(given)}"):
+        layer(numbers(2, 9, 3), mask=UNFITTING[given])
+
+
+def test_masks_by_hand_fit_their_layers():
+    x = numbers(2, 9, 3)
+    for layer in TAKING:
+        np.testing.assert_array_equal(layer(x, mask=STEPS), layer(x))
+    layer = layers.BatchNormalization(axis=1)
+    for mask in (np.ones((2, 3), bool), STEPS):
+        np.testing.assert_array_equal(layer(x, mask=mask), layer(x))
+    with pytest.raises(ShapeError, match=r"\(2, 3\) or shape \(2, 9\); got shape \(2, 5\)"):
+        layer(x, mask=STEPS[:, :5])
+    with pytest.raises(ShapeError, match="broadcast to the input's"):
+        layers.Softmax()(x, mask=STEPS)
+
+
+@pytest.mark.parametrize(
+    "masks", [STEPS, [STEPS], [STEPS, STEPS[:, :5]], [STEPS, [STEPS]]], ids=len
+)
+def test_merges_and_models_take_one_mask_an_input(masks):
+    x = numbers(2, 9, 3)
+    a, b = layers.Input((9, 3)), layers.Input((9, 3))
+    merge = layers.Add()
+    for called in (merge, isoconv.Model([a, b], merge([a, b]))):
+        np.testing.assert_array_equal(called([x, x], mask=[STEPS, None]), merge([x, x]))
+        with pytest.raises(ArgumentError, match="mask: expected"):
+            called([x, x], mask=masks)
+
+
+def test_a_layer_within_steps_is_given_the_masks_of_its_own_steps():
+    x, keep = numbers(2, 4, 9, 3), numbers(2, 4, 9) > 0
+    inner = layers.GlobalAveragePooling1D()
+    outputs = layers.TimeDistributed(inner)(x, mask=keep)
+    np.testing.assert_array_equal(outputs[1, 2], inner(x[1, 2:3], mask=keep[1, 2:3])[0])
+    # A mask of the steps alone says nothing to the layer within.
+    assert layers.TimeDistributed(inner)(x, mask=STEPS[:, :4]).shape == (2, 4, 3)

@@ -7,7 +7,7 @@ from typing import Any
 
 from isoconv import ops
 from isoconv.errors import ArgumentError, explain
-from isoconv.layers import arguments
+from isoconv.layers import arguments, masks
 from isoconv.layers.same_shape import SameShape
 from isoconv.layers.weighted import Ruled
 from isoconv.ops.tensor import Tensor
@@ -165,6 +165,9 @@ class Softmax(SameShape):
         if not axes or not all(map(arguments.is_integer, axes)):
             raise ArgumentError(explain(self.where("axis"), repr(axis), "an axis or several"))
         self.axis = axis
+
+    def check_mask(self, inputs: Any, mask: Any) -> None:
+        masks.check_broadcasts(mask, inputs.shape, self.where("mask"))
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Any:
         if mask is None or mask.dims == inputs.dims[:-1]:

@@ -136,6 +136,9 @@ class Layer(State):
         """The mask of the output; that of the input unless overridden."""
         return previous_mask
 
+    def check_mask(self, inputs: Any, mask: Any) -> None:
+        """Raises where a mask given by hand does not fit; written by layers that take one."""
+
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this layer again."""
         config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
@@ -329,6 +332,8 @@ class Layer(State):
         """Builds the layer for arguments of these shapes, if it is not built yet."""
         if self.single_input and args:
             self._check_single(args[0])
+        if args and kwargs.get("mask") is not None:
+            self.check_mask(args[0], kwargs["mask"])
         if self.built:
             return
         with self._lock:

@@ -6,7 +6,7 @@ from typing import Any
 
 from isoconv import ops
 from isoconv.errors import ShapeError, explain
-from isoconv.layers import arguments
+from isoconv.layers import arguments, masks
 from isoconv.layers.weighted import Weighted
 from isoconv.ops.tensor import Tensor
 from isoconv.ops.variable import Variable
@@ -61,6 +61,9 @@ class Dense(Weighted):
         channels = self._channels(input_shape)
         self.kernel = self.weight("kernel", (channels, self.units))
         self.bias = self.weight("bias", (self.units,)) if self.use_bias else None
+
+    def check_mask(self, inputs: Any, mask: Any) -> None:
+        masks.check_steps(mask, inputs.shape, 1, self.where("mask"))
 
     def call(self, inputs: Tensor) -> Any:
         self._channels(inputs.shape)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from isoconv import ops
 from isoconv.errors import ArgumentError, ShapeError, explain
-from isoconv.layers import arguments
+from isoconv.layers import arguments, masks
 from isoconv.layers.base import Layer
 from isoconv.ops.shapes import positive_axis
 from isoconv.ops.tensor import Tensor
@@ -47,6 +47,9 @@ class Merge(Layer):
 
     def call(self, inputs: Sequence[Tensor], mask: Any = None) -> Any:
         return self.merge(_one_rank(inputs))
+
+    def check_mask(self, inputs: Any, mask: Any) -> None:
+        masks.check_each(mask, inputs, self.where("mask"))
 
     def merge(self, inputs: list[Tensor]) -> Any:
         """The output, for inputs of one rank."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from isoconv import ops
 from isoconv.errors import ArgumentError, ShapeError, explain
-from isoconv.layers import arguments
+from isoconv.layers import arguments, masks
 from isoconv.layers.same_shape import SameShape
 from isoconv.layers.weighted import Ruled
 from isoconv.ops.shapes import positive_axes
@@ -169,6 +169,14 @@ class BatchNormalization(Normalization):
             shape, self.moving_variance_initializer, trainable=False, name="moving_variance"
         )
 
+    def check_mask(self, inputs: Any, mask: Any) -> None:
+        sizes, where = tuple(inputs.shape), self.where("mask")
+        shape = masks.shape_of(mask, where)
+        fitting = [sizes[:axis] + sizes[axis + 1 :] for axis in self._lacking(len(sizes))]
+        if not any(len(shape) == len(each) and masks.alike(shape, each) for each in fitting):
+            wanted = " or ".join(f"shape {each}" for each in dict.fromkeys(fitting))
+            raise ShapeError(explain(where, f"shape {shape}", wanted))
+
     def call(self, inputs: Tensor, training: bool = False, mask: Tensor | None = None) -> Any:
         self.check_axes(inputs, self.moving_mean.shape)
         rank = inputs.ndim
@@ -195,6 +203,10 @@ class BatchNormalization(Normalization):
         distance = ops.where(present, inputs - mean, 0.0)
         return mean, ops.sum(ops.square(distance), others, keepdims=True) / count
 
+    def _lacking(self, rank: int) -> list[int]:
+        """The axes of the input one of which a mask lacks: that of the channels, or the last."""
+        return [*self.axes_of(rank), rank - 1]
+
     def _spread(self, mask: Tensor, inputs: Tensor) -> Tensor:
         """The mask with an axis of size 1 in the place of the one it lacks.
 
@@ -203,8 +215,7 @@ class BatchNormalization(Normalization):
         if mask.ndim != inputs.ndim - 1:
             expected = f"{inputs.ndim - 1} dimensions, one less than the input"
             raise ShapeError(explain("mask", f"shape {mask.shape}", expected))
-        (axis,) = self.axes_of(inputs.ndim)
-        lacking = [axis, inputs.ndim - 1]
+        lacking = self._lacking(inputs.ndim)
         fitting = [i for i in lacking if mask.dims == inputs.dims[:i] + inputs.dims[i + 1 :]]
         return ops.cast(ops.expand_dims(mask, (fitting or lacking)[0]), "bool")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from isoconv.layers import masks
 from isoconv.layers.base import Layer
 
 
@@ -19,6 +20,9 @@ class SameShape(Layer):
 
     def runtime_axes(self, rank: int) -> Sequence[int]:
         return range(max(rank - 1, min(rank, 1)))
+
+    def check_mask(self, inputs: Any, mask: Any) -> None:
+        masks.check_steps(mask, inputs.shape, 1, self.where("mask"))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape

@@ -7,7 +7,7 @@ from typing import Any
 
 from isoconv import ops
 from isoconv.errors import ShapeError, explain
-from isoconv.layers import arguments
+from isoconv.layers import arguments, masks
 from isoconv.layers.base import Layer, Shape
 
 
@@ -71,6 +71,11 @@ class Spatial(Layer):
         if self.channel_axis == 1:
             return (batch, channels, *spatial)
         return (batch, *spatial, channels)
+
+    def check_mask(self, inputs: Any, mask: Any) -> None:
+        self.check_rank(inputs.shape)
+        steps = (inputs.shape[0], *self.spatial_of(inputs.shape))
+        masks.check_steps(mask, steps, len(steps), self.where("mask"))
 
     def kept(self, mask: Any, axis: int | None = None) -> Any:
         """A mask of steps, with an axis for the channels, at `axis` if it is given; None for any

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from isoconv import ops, registry
 from isoconv.errors import ArgumentError, ShapeError, explain
-from isoconv.layers import arguments
+from isoconv.layers import arguments, masks
 from isoconv.layers.base import Layer
 from isoconv.layers.same_shape import SameShape
 from isoconv.ops.dispatch import FUNCTIONS
@@ -67,12 +67,15 @@ class TimeDistributed(Layer):
         if not self.layer.built:
             self.layer.build(self._of_step(input_shape))
 
+    def check_mask(self, inputs: Any, mask: Any) -> None:
+        masks.check_steps(mask, inputs.shape, 2, self.where("mask"))
+
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Any:
         batch, steps, *rest = inputs.dims
-        options = {}
+        each = ops.reshape(inputs, (batch * steps, *rest))
         if mask is not None and mask.ndim > 1:
-            options["mask"] = ops.reshape(mask, (batch * steps, *mask.dims[2:]))
-        outputs = self.layer(ops.reshape(inputs, (batch * steps, *rest)), **options)
+            each = Tensor(each.node, ops.reshape(mask, (batch * steps, *mask.dims[2:])))
+        outputs = self.layer(each)
         return ops.reshape(outputs, (batch, steps, *outputs.dims[1:]))
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from isoconv import registry
 from isoconv.errors import ArgumentError, explain
+from isoconv.layers import masks
 from isoconv.layers.base import Layer
 from isoconv.layers.tracking import Tracking, automatic_config
 from isoconv.models import configuration
@@ -134,6 +135,12 @@ class Model(Fitting, Saving, Predicting, Layer):
             pairs = zip(self._network.arrange(inputs), tree.leaves(mask), strict=True)
             inputs = [Tensor(x.node, m) for x, m in pairs]
         return self._network.run(inputs)
+
+    def check_mask(self, inputs: Any, mask: Any) -> None:
+        if self._network is not None:
+            arranged = self._network.arrange(inputs)
+            several = [mask] if len(arranged) == 1 and hasattr(mask, "shape") else mask
+            masks.check_each(several, arranged, self.where("mask"))
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """None: the outputs carry the masks that the layers within gave them."""
