@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from isoconv import bench, optional
-from isoconv.bench import cases, ours, rewrites, roof, tables, timing, with_torch
+from isoconv import bench, optional, timing
+from isoconv.bench import cases, ours, rewrites, roof, tables, with_torch
 from isoconv.bench.results import Report, Row
-from isoconv.bench.timing import Times
 from isoconv.errors import ArgumentError, InternalError, MissingPackageError
+from isoconv.timing import Times
 
 
 def small(shape):

@@ -18,7 +18,7 @@ SOURCE = ROOT / "src"
 ORDER = [
     (0, ["errors", "naming", "atomic", "sections"]),
     (0, ["dtypes", "settings", "optional", "registry"]),
-    (0, ["memory"]),
+    (0, ["memory", "sessions", "timing"]),
     (1, ["ir"]),
     (2, ["reference", "gradient", "recompute", "rewriting", "plan"]),
     (3, ["codegen"]),
@@ -40,7 +40,7 @@ ORDER = [
     (6, ["models"]),
     (6, ["spec"]),
     (7, ["conversion", "interop", "torch", "equivalence", "backend", "compat", "data"]),
-    (8, ["demo", "doctor", "drawing", "explaining", "race", "bench", "distributed"]),
+    (8, ["demo", "doctor", "drawing", "explaining", "racing", "bench", "distributed"]),
     (9, ["cli"]),
 ]
 
@@ -63,7 +63,7 @@ PACKAGES = {
     "numpy": None,
     "llvmlite": ["codegen", "runtime"],
     "h5py": ["models", "interop"],
-    "rich": ["training", "models", "explaining", "race", "bench", "cli"],
+    "rich": ["training", "models", "explaining", "bench", "cli"],
     "typer": ["cli"],
 }
 
@@ -178,7 +178,7 @@ def test_imports_go_downwards(module):
         ("isoconv.training.initializers", "from isoconv import codegen"),
         ("isoconv.training.initializers", "from isoconv.training import losses"),
         ("isoconv.layers.dense", "from isoconv.training.losses import MeanSquaredError"),
-        ("isoconv.explaining.words", "from isoconv import race"),
+        ("isoconv.explaining.words", "from isoconv import racing"),
         ("isoconv.ops.nn", "import torch"),
         ("isoconv.ops.nn", "if True:\n    import rich"),
         ("isoconv.ops.nn", "def f():\n    import math"),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from isoconv.models.sequential import Sequential
     from isoconv.ops import random
     from isoconv.ops.variable import Variable
+    from isoconv.racing.race import race
     from isoconv.registry import register_keras_serializable
     from isoconv.settings import (
         floatx,
@@ -83,6 +84,7 @@ _NAMES = {
     "forms": "isoconv.conversion.forms",
     "jit": "isoconv.models.jit",
     "load_model": "isoconv.models.saving",
+    "race": "isoconv.racing.race",
     "register_keras_serializable": "isoconv.registry",
     "rewrite": "isoconv.conversion.forms",
     "set_floatx": "isoconv.settings",
@@ -119,6 +121,7 @@ __all__ = [
     "models",
     "ops",
     "optimizers",
+    "race",
     "random",
     "register_keras_serializable",
     "regularizers",

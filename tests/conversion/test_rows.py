@@ -7,9 +7,9 @@ import isoconv
 from isoconv import compiler, layers, reference
 from isoconv.conversion import groups, merging, steps
 from isoconv.conversion.chain import Chain, of_rank
-from isoconv.conversion.parts import Patches
 from isoconv.conversion.rules import ALL
 from isoconv.conversion.search import applied
+from isoconv.layers.parts import Patches
 from isoconv.rewriting import branches
 from isoconv.rewriting.equations import EQUATIONS
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from isoconv import settings
-from isoconv.bench import cases, rewrites, roof, timing
+from isoconv import settings, timing
+from isoconv.bench import cases, rewrites, roof
 from isoconv.bench.contender import Contender, Prepared
 from isoconv.bench.ours import Ours, OursBare
 from isoconv.bench.results import Report, Row

@@ -7,7 +7,7 @@ from math import exp, log
 from typing import Any
 
 from isoconv.bench.rewrites import Saving
-from isoconv.bench.timing import Times
+from isoconv.timing import Times
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from isoconv import layers
-from isoconv.bench import timing
+from isoconv import layers, timing
 from isoconv.errors import InternalError, explain
 from isoconv.ir.graph import Graph
 from isoconv.ir.ops import OPS

@@ -4,14 +4,12 @@ channels first, which is how such models come. They predict; they do not train.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
-from typing import Any
 
 import numpy as np
 
-from isoconv import optional
+from isoconv import optional, sessions
 from isoconv.bench import ours
 from isoconv.bench.cases import Array, Network, Shape
 from isoconv.bench.contender import Prepared
@@ -23,11 +21,12 @@ from isoconv.models.sequential import Sequential
 _FIRST = "channels_first"
 
 
-class _Session(ABC):
+class _Session:
     """What both share. threads: how many one call may use."""
 
     name: str
     package: str
+    session: Callable[[bytes, Sequence[Array], int], sessions.Run]
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
@@ -51,54 +50,21 @@ class _Session(ABC):
         return f"{self.package} {metadata.version(self.package)}"
 
     def _prepared(self, model: Model, x: Array) -> Prepared:
-        module = optional.require(self.package, "bench")
+        optional.require(self.package, "bench")
         data = np.ascontiguousarray(np.moveaxis(x, -1, 1))
-        run = self._session(module, to_onnx(model).SerializeToString(), data)
-        return Prepared(run, lambda y: np.asarray(np.moveaxis(y, 1, -1)))
-
-    @abstractmethod
-    def _session(self, module: Any, model: bytes, data: Array) -> Callable[[], Array]:
-        """A function that runs the model on the data."""
+        run = self.session(to_onnx(model).SerializeToString(), [data], self.threads)
+        return Prepared(run, lambda outputs: np.asarray(np.moveaxis(outputs[0], 1, -1)))
 
 
 class OnnxRuntime(_Session):
     """ONNX Runtime on its processor provider."""
 
     name = package = "onnxruntime"
-
-    def _session(self, module: Any, model: bytes, data: Array) -> Callable[[], Array]:
-        options = module.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        session = module.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        feeds = {session.get_inputs()[0].name: data}
-
-        def run() -> Array:
-            result: Array = session.run(None, feeds)[0]
-            return result
-
-        return run
+    session = staticmethod(sessions.onnxruntime)
 
 
 class OpenVino(_Session):
     """OpenVINO on the processor, told the shape of the data, for the least latency, in float32."""
 
     name = package = "openvino"
-
-    def _session(self, module: Any, model: bytes, data: Array) -> Callable[[], Array]:
-        core = module.Core()
-        network = core.read_model(model, b"")
-        network.reshape(list(data.shape))
-        settings = {
-            "INFERENCE_NUM_THREADS": self.threads,
-            "INFERENCE_PRECISION_HINT": "f32",
-            "PERFORMANCE_HINT": "LATENCY",
-        }
-        request = core.compile_model(network, "CPU", settings).create_infer_request()
-        request.set_input_tensor(module.Tensor(data))
-
-        def run() -> Array:
-            request.infer()
-            result: Array = request.get_output_tensor().data
-            return result
-
-        return run
+    session = staticmethod(sessions.openvino)

@@ -52,10 +52,21 @@ def shapes(texts: list[str] | None) -> Any:
 
 def layer_or_model(text: str) -> Layer:
     """The model in a file, or the layers that the text names."""
+    return model(Path(text)) if is_file(text) else chain(spec.layers(text))
+
+
+def one_layer(text: str) -> Layer:
+    """The only layer that the text names."""
+    found = spec.layers(text)
+    if len(found) != 1:
+        raise ArgumentError(explain("layer", repr(text), "one layer, such as Conv1D(64, 3)"))
+    return found[0]
+
+
+def is_file(text: str) -> bool:
+    """Whether the text names a model file rather than layers."""
     path = Path(text)
-    if path.suffix.lower() in _KINDS or _exists(path):
-        return model(path)
-    return chain(spec.layers(text))
+    return path.suffix.lower() in _KINDS or _exists(path)
 
 
 def _exists(path: Path) -> bool:

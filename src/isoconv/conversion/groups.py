@@ -19,10 +19,10 @@ from isoconv.conversion.chain import (
     ones,
     rounded,
 )
-from isoconv.conversion.parts import Slice
 from isoconv.conversion.rule import LayerRule
 from isoconv.layers.convolution import BaseConv
 from isoconv.layers.input import Input
+from isoconv.layers.parts import Slice
 from isoconv.layers.separable import BaseDepthwiseConv, BaseSeparableConv
 from isoconv.models.model import Model
 

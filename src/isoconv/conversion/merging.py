@@ -29,7 +29,6 @@ from isoconv.conversion.chain import (
     outputs_of,
     rounded,
 )
-from isoconv.conversion.parts import Slice
 from isoconv.conversion.rule import LayerRule
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Graph, Node
@@ -40,6 +39,7 @@ from isoconv.layers.dense import Dense
 from isoconv.layers.embedding import Embedding
 from isoconv.layers.input import Input
 from isoconv.layers.normalization import BatchNormalization
+from isoconv.layers.parts import Slice
 from isoconv.layers.pooling import BaseAveragePooling
 from isoconv.layers.separable import BaseDepthwiseConv, BaseSeparableConv
 from isoconv.layers.transposed import BaseConvTranspose

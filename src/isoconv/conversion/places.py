@@ -22,10 +22,10 @@ from isoconv.conversion.chain import (
     ones,
     outputs_of,
 )
-from isoconv.conversion.parts import Patches
 from isoconv.conversion.rule import LayerRule
 from isoconv.layers.convolution import BaseConv
 from isoconv.layers.dense import Dense
+from isoconv.layers.parts import Patches
 from isoconv.layers.reshaping import Flatten
 
 HIGHEST = 3

@@ -23,12 +23,12 @@ from isoconv.conversion.chain import (
     ones,
     outputs_of,
 )
-from isoconv.conversion.parts import BatchToSpace, SpaceToBatch, ZeroStuffing
 from isoconv.conversion.rule import LayerRule
 from isoconv.ir.geometry import span
 from isoconv.layers.base import Layer
 from isoconv.layers.convolution import BaseConv
 from isoconv.layers.edges import BaseZeroPadding
+from isoconv.layers.parts import BatchToSpace, SpaceToBatch, ZeroStuffing
 from isoconv.layers.pooling import BaseMaxPooling
 from isoconv.layers.separable import BaseDepthwise
 from isoconv.layers.spatial import Spatial

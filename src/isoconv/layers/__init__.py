@@ -52,6 +52,7 @@ from isoconv.layers.noise import (
     GaussianNoise,
 )
 from isoconv.layers.normalization import BatchNormalization, GroupNormalization, LayerNormalization
+from isoconv.layers.parts import BatchToSpace, Patches, Slice, SpaceToBatch, ZeroStuffing
 from isoconv.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -126,6 +127,7 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BatchNormalization",
+    "BatchToSpace",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -193,6 +195,7 @@ __all__ = [
     "Padding2D",
     "Padding3D",
     "Parameter",
+    "Patches",
     "Permute",
     "ReLU",
     "RepeatVector",
@@ -203,7 +206,9 @@ __all__ = [
     "SeparableConvolution1D",
     "SeparableConvolution2D",
     "SeparableConvolution3D",
+    "Slice",
     "Softmax",
+    "SpaceToBatch",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
@@ -217,6 +222,7 @@ __all__ = [
     "ZeroPadding1D",
     "ZeroPadding2D",
     "ZeroPadding3D",
+    "ZeroStuffing",
     "add",
     "average",
     "concatenate",

@@ -14,7 +14,6 @@ from isoconv.errors import ArgumentError, explain
 from isoconv.layers import arguments
 from isoconv.layers.base import Layer
 from isoconv.ops.tensor import Tensor
-from isoconv.registry import register_keras_serializable
 
 
 class Part(Layer):
@@ -38,7 +37,6 @@ class Part(Layer):
         return super().get_config() | {name: list(getattr(self, name)) for name in self.numbers}
 
 
-@register_keras_serializable("isoconv")
 class Slice(Part):
     """`sizes` elements from `starts` on, of each axis but the batch; a size of -1 is all after."""
 
@@ -54,7 +52,6 @@ class Slice(Part):
         return inputs[(slice(None), *parts)]
 
 
-@register_keras_serializable("isoconv")
 class Patches(Part):
     """The windows of a convolution without padding, each as one row of (tap, channel)."""
 
@@ -79,7 +76,6 @@ class Patches(Part):
         return ops.concatenate(found, axis=-1)
 
 
-@register_keras_serializable("isoconv")
 class SpaceToBatch(Part):
     """Every `rates`-th position of each axis as a sample of its own, zeros added to fill the last.
 
@@ -105,7 +101,6 @@ class SpaceToBatch(Part):
         return ops.reshape(x, (total, *counts, channels))
 
 
-@register_keras_serializable("isoconv")
 class BatchToSpace(Part):
     """The opposite of SpaceToBatch; `sizes` positions are kept of each axis."""
 
@@ -127,7 +122,6 @@ class BatchToSpace(Part):
         return x[(slice(None), *(slice(0, size) for size in self.sizes))]
 
 
-@register_keras_serializable("isoconv")
 class ZeroStuffing(Part):
     """Zeros between neighbours, so that they stand `strides` apart."""
 
