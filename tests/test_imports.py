@@ -40,7 +40,8 @@ ORDER = [
     (6, ["models"]),
     (6, ["spec"]),
     (7, ["conversion", "interop", "torch", "equivalence", "backend", "compat", "data"]),
-    (8, ["demo", "doctor", "drawing", "explaining", "racing", "bench", "distributed"]),
+    (8, ["demo", "doctor", "explaining", "racing", "bench", "distributed"]),
+    (8, ["drawing"]),
     (9, ["cli"]),
 ]
 

@@ -1,5 +1,7 @@
-"""Pictures as matplotlib figures (`isoconv.draw`); matplotlib is fetched when one is drawn."""
+"""Pictures (`isoconv.draw`); matplotlib is fetched when it is needed, for .svg it is not."""
 
 from isoconv.drawing.curves import history
+from isoconv.drawing.kernel import kernel, kernel_animation
+from isoconv.drawing.picture import Picture, save
 
-__all__ = ["history"]
+__all__ = ["Picture", "history", "kernel", "kernel_animation", "save"]

@@ -25,18 +25,21 @@ def sections(
     found += [_shape(operation) for operation in layer.operations]
     found += [_channels(operation) for operation in layer.operations]
     found += [_parameters(layer), _arithmetic(layer)]
-    found += [_feeds(operation, positions) for operation in layer.operations if _mixes(operation)]
+    found += [_feeds(operation, positions) for operation in layer.operations if mixes(operation)]
     return [*found, _field(layer), _here(kernels, machine)]
 
 
-def _mixes(operation: OperationFacts) -> bool:
+def mixes(operation: OperationFacts) -> bool:
     """Whether an output reads more than its own position."""
     return any((axis.taps, axis.stride) != (1, 1) for axis in operation.axes)
 
 
-def _title(operation: OperationFacts) -> str:
+def called(operation: OperationFacts) -> str:
+    """What an operation is called."""
     if 1 < operation.groups == operation.channels and operation.kind.endswith("convolution"):
         return f"depthwise {operation.kind}"
+    if operation.kind == "convolution" and not mixes(operation):
+        return "pointwise convolution"
     return operation.kind
 
 
@@ -44,7 +47,7 @@ def _shape(operation: OperationFacts) -> Section:
     rows = []
     words = []
     for axis in operation.axes:
-        rows.append((axis.name, _formula(axis), f"= {axis.output}"))
+        rows.append((axis.name, formula(axis), f"= {axis.output}"))
     if operation.axes:
         axis = operation.axes[0]
         words.append(
@@ -60,10 +63,11 @@ def _shape(operation: OperationFacts) -> Section:
     if operation.channels == operation.filters:
         change = f"{operation.channels} stay {operation.filters}"
     rows.append(("channels", change, ""))
-    return Section(f"Shape: {_title(operation)}", words, rows)
+    return Section(f"Shape: {called(operation)}", words, rows)
 
 
-def _formula(axis: AxisFacts) -> str:
+def formula(axis: AxisFacts) -> str:
+    """The output's size on an axis, with the numbers filled in."""
     if axis.transposed:
         ends = f"{axis.span} - {_signed(axis.before)} - {_signed(axis.after)}"
         return f"({axis.length} - 1) * {axis.stride} + {ends}"
@@ -149,7 +153,7 @@ def _arithmetic(layer: LayerFacts) -> Section:
     for operation in layer.operations:
         if not operation.multiply_adds:
             continue
-        rows.append((_title(operation), _count(operation, layer), f"{operation.multiply_adds:,}"))
+        rows.append((called(operation), _count(operation, layer), f"{operation.multiply_adds:,}"))
     words = [
         f"Input {size(layer.memory['inputs'])}, output {size(layer.memory['output'])}, "
         f"weights {size(layer.memory['weights'])}."
@@ -201,7 +205,7 @@ def _feeds(operation: OperationFacts, positions: Sequence[int]) -> Section:
             )
         else:
             words.append(f"No position after {here} is read: causal.")
-    return Section(f"Which inputs feed which output: {_title(operation)}", words, rows)
+    return Section(f"Which inputs feed which output: {called(operation)}", words, rows)
 
 
 def _reads(axis: AxisFacts) -> str:

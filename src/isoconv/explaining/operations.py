@@ -19,6 +19,11 @@ _NAMES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")
 
 def operations(nodes: Sequence[Node], inputs: Sequence[Node]) -> tuple[OperationFacts, ...]:
     """The windows and products among a layer's nodes that work on its inputs, in order."""
+    return tuple(operation(node) for node in working(nodes, inputs))
+
+
+def working(nodes: Sequence[Node], inputs: Sequence[Node]) -> list[Node]:
+    """The nodes of windows and products among a layer's that work on its inputs, in order."""
     inside = set(nodes)
     found = []
     reached = set(inputs)
@@ -26,11 +31,22 @@ def operations(nodes: Sequence[Node], inputs: Sequence[Node]) -> tuple[Operation
         if node not in inside or not reached.intersection(node.inputs):
             continue
         reached.add(node)
-        if node.op == "pool_max":
-            found.append(_pooling(node))
-        elif node.op == "conv" and node["face"] != "w":
-            found.append(_form(node))
-    return tuple(found)
+        if node.op == "pool_max" or (node.op == "conv" and node["face"] != "w"):
+            found.append(node)
+    return found
+
+
+def operation(node: Node) -> OperationFacts:
+    """One of them."""
+    return _pooling(node) if node.op == "pool_max" else _form(node)
+
+
+def operands(node: Node) -> tuple[Node, Node | None]:
+    """What its windows read, and its weights: none where it only compares or adds up."""
+    if node.op == "pool_max":
+        return node.inputs[0], None
+    weights, data = node.inputs if node["face"] == "x" else reversed(node.inputs)
+    return data, None if weights.op == "full" else weights
 
 
 def _pooling(node: Node) -> OperationFacts:
@@ -43,11 +59,11 @@ def _pooling(node: Node) -> OperationFacts:
 
 def _form(node: Node) -> OperationFacts:
     transposed = node["face"] == "x"
-    weights, data = node.inputs if transposed else reversed(node.inputs)
+    data, weights = operands(node)
     rank = len(node["axes"])
     places = slice(node.rank - 1 - rank, -1)
     axes = _axes(node["axes"], data.shape[places], node.shape[places], transposed)
-    summed = weights.op == "full"
+    summed = weights is None
     kind = "transposed convolution" if transposed else "convolution"
     kind = "sum of windows" if summed else kind if rank else "product"
     groups, channels = node["groups"], number(data.shape[-1])

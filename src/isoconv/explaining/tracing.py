@@ -32,9 +32,8 @@ class Traced:
 
 def traced(layer: Layer, input_shape: Any, batch: int) -> Traced:
     """The layer on `batch` samples of a shape; ShapeError where it is not known or does not fit."""
-    layer, shapes = _prepared(layer, input_shape)
-    dtypes = [tensor.dtype for tensor in _inputs(layer)] or [layer.input_dtype] * len(shapes)
-    specs = [Spec((batch, *shape), dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
+    layer, shapes = prepared(layer, input_shape)
+    specs = specs_of(layer, shapes, batch)
     calls: dict[str, Noted] = {}
 
     def run(*given: Any) -> Any:
@@ -50,15 +49,21 @@ def traced(layer: Layer, input_shape: Any, batch: int) -> Traced:
     return Traced(layer, graph, graph.inputs[: len(specs)], inner, single)
 
 
+def specs_of(layer: Layer, shapes: Sequence[tuple[int, ...]], batch: int) -> list[Spec]:
+    """What a trace is told of the inputs."""
+    dtypes = [tensor.dtype for tensor in _inputs(layer)] or [layer.input_dtype] * len(shapes)
+    return [Spec((batch, *shape), dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
+
+
 def _inputs(layer: Layer) -> list[Any]:
     drawn = isinstance(layer, Model) and layer.network is not None
     return layer.network.flat_inputs if drawn else []  # type: ignore[attr-defined]
 
 
-def _prepared(layer: Layer, input_shape: Any) -> tuple[Layer, list[tuple[int, ...]]]:
+def prepared(layer: Layer, input_shape: Any) -> tuple[Layer, list[tuple[int, ...]]]:
     """The layer, or a copy built for the shape where it is not built; and the shapes."""
     known = [tuple(tensor.shape[1:]) for tensor in _inputs(layer)]
-    given = known if input_shape is None else _shapes(input_shape)
+    given = known or _called_on(layer) if input_shape is None else _shapes(input_shape)
     if not given:
         remedy = "Say what goes in, without the batch, such as (600, 300)."
         raise ShapeError(explain("explain: input_shape", "none", "the input's sizes", remedy))
@@ -71,6 +76,11 @@ def _prepared(layer: Layer, input_shape: Any) -> tuple[Layer, list[tuple[int, ..
     elif not layer.built:
         layer = _copy(layer, given)
     return layer, given
+
+
+def _called_on(layer: Layer) -> list[tuple[int, ...]]:
+    """The shapes of a layer's first call, where it stands in a model."""
+    return [tuple(leaf.shape[1:]) for leaf in tree.leaves(layer.input)] if layer._calls else []
 
 
 def _shapes(value: Any) -> list[tuple[int, ...]]:

@@ -1,0 +1,82 @@
+"""A picture made of scenes: shown in notebooks, saved in the format that a file's name asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from isoconv.atomic import replacing
+from isoconv.drawing.figure import Progress, figure, gif
+from isoconv.drawing.player import page
+from isoconv.drawing.scene import Scene
+from isoconv.drawing.svg import svg
+from isoconv.errors import ArgumentError, explain
+
+_DOTS = 160
+_STILLS = (".png", ".pdf")
+_DRAWN = (".svg", ".html")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One scene, or several that follow each other. seconds: how long each is shown.
+
+    A notebook shows it, moving or not, without matplotlib; so are .svg and .html written.
+    """
+
+    scenes: tuple[Scene, ...]
+    seconds: float = 0.0
+
+    def svg(self) -> str:
+        """As SVG; several scenes follow each other over and over."""
+        return svg(self.scenes, self.seconds)
+
+    def html(self) -> str:
+        """As a page by itself; several scenes have buttons to play them and to go step by step."""
+        return page(self.scenes, self.seconds)
+
+    def figure(self, scene: int = 0) -> Any:
+        """One of the scenes as a matplotlib Figure."""
+        return figure(self.scenes[scene])
+
+    def save(self, path: str | PathLike[str], on_frame: Progress | None = None) -> None:
+        """Writes .svg or .html, or with matplotlib .gif, .png or .pdf (the last scene of several).
+
+        on_frame: told how many scenes of a .gif are drawn, and of how many.
+        """
+        save(self, path, on_frame)
+
+    def _repr_html_(self) -> str:
+        return f"<div>{self.svg()}</div>"
+
+
+def save(picture: Any, path: str | PathLike[str], on_frame: Progress | None = None) -> None:
+    """Writes a Picture, or a Figure of matplotlib, in the format that the end of the name says."""
+    target = Path(path)
+    content = _content(picture, target, on_frame)
+    with replacing(target) as temporary:
+        Path(temporary).write_bytes(content)
+
+
+def _content(picture: Any, target: Path, on_frame: Progress | None) -> bytes:
+    suffix = target.suffix.lower()
+    mine = picture if isinstance(picture, Picture) else None
+    known = (*_DRAWN, *_STILLS, ".gif") if mine else (".svg", *_STILLS)
+    if suffix not in known:
+        remedy = "Give the file one of these ends."
+        raise ArgumentError(
+            explain(f"picture {target.name}", suffix or "no end", ", ".join(known), remedy)
+        )
+    if mine and suffix == ".svg":
+        return mine.svg().encode()
+    if mine and suffix == ".html":
+        return mine.html().encode()
+    if mine and suffix == ".gif":
+        return gif(mine.scenes, mine.seconds, on_frame)
+    out = BytesIO()
+    shown = mine.figure(len(mine.scenes) - 1) if mine else picture
+    shown.savefig(out, format=suffix[1:], dpi=_DOTS)
+    return out.getvalue()
