@@ -64,7 +64,7 @@ class _Partition:
             node not in self.outputs
             and node.op not in ALIASES
             and users
-            and (len(set(users)) == 1 or cheap)
+            and (len(set(users)) == 1 or cheap or self._meets_itself(node))
             and all(self._accepts(user, node) for user in users)
         ):
             self.inline.add(node)
@@ -82,6 +82,15 @@ class _Partition:
         self.direct.add(node)
         if node.op in ANCHORS:
             self.anchored[node] = node
+
+    def _meets_itself(self, node: Node) -> bool:
+        """Whether all readers are in one kernel, at its own positions: it is computed once there."""
+        users = self.graph.users[node]
+        homes = {self.home.get(user) for user in users}
+        return len(homes) == 1 and all(
+            user in self.direct and OPS[user.op].kind == "elementwise" and user.shape == node.shape
+            for user in users
+        )
 
     def _accepts(self, user: Node, node: Node) -> bool:
         """Whether a reader may compute an operand itself."""

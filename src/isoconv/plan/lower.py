@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from dataclasses import replace
 
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Graph, Node, origin, raw, rebuild, rewrite
@@ -41,6 +42,8 @@ def _rewritten(
 
 
 def _lower(node: Node, inputs: tuple[Node, ...]) -> Node:
+    if node.op == "conv" and node["face"] != "x" and _is_frame(inputs[0], node):
+        return _lower(*_without_frame(node, *inputs))
     if node.op == "conv" and node["face"] == "x" and not _has_strides(node):
         return _gathered(node, *inputs)
     if node.op == "conv" and node["face"] == "y" and _repeats_channels(node):
@@ -54,6 +57,29 @@ def _turn(node: Node, inputs: tuple[Node, ...]) -> Node:
     w, y = inputs
     turned = _transpose(w, node["groups"])
     return raw("conv", (turned, y), dict(node.attrs) | {"face": "xt"}, node.shape, node.dtype)
+
+
+def _is_frame(x: Node, conv: Node) -> bool:
+    """Whether these are zeros around what a form slides over, and nothing else."""
+    if x.op != "pad" or x["value"] != 0 or any(x["interior"]):
+        return False
+    first = x.rank - 1 - len(conv["axes"])
+    beside = (*range(first), x.rank - 1)
+    widths = [x[side][axis] for side in ("low", "high") for axis in range(x.rank)]
+    return all(x["low"][axis] == x["high"][axis] == 0 for axis in beside) and all(
+        isinstance(width, int) and width >= 0 for width in widths
+    )
+
+
+def _without_frame(node: Node, x: Node, other: Node) -> tuple[Node, tuple[Node, ...]]:
+    """The form with the zeros around x as its padding: they are absent, not multiplied."""
+    first, (inside,) = x.rank - 1 - len(node["axes"]), x.inputs
+    axes = tuple(
+        replace(axis, low=axis.low + x["low"][first + i], high=axis.high + x["high"][first + i])
+        for i, axis in enumerate(node["axes"])
+    )
+    attrs = dict(node.attrs) | {"axes": axes, "sizes": inside.shape[first:-1]}
+    return make("conv", inside, other, **attrs), (inside, other)
 
 
 def _has_strides(node: Node) -> bool:
