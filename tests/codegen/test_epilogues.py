@@ -50,7 +50,7 @@ def test_what_an_epilogue_reads_twice_needs_no_memory_and_no_kernel(form):
     plain, held = both.predict_on_batch(30 * x)
     np.testing.assert_array_equal(held, np.clip(plain, 0, 6))
     np.testing.assert_array_equal(model.predict_on_batch(30 * x), held)
-    assert held.min() == 0 and held.max() == 6
+    assert (held.min(), held.max()) == (0, 6)
 
 
 def framed(sides, value=0.0):

@@ -84,7 +84,7 @@ class _Partition:
             self.anchored[node] = node
 
     def _meets_itself(self, node: Node) -> bool:
-        """Whether all readers are in one kernel, at its own positions: it is computed once there."""
+        """Whether one kernel reads it, at its own positions, so that it is computed once there."""
         users = self.graph.users[node]
         homes = {self.home.get(user) for user in users}
         return len(homes) == 1 and all(
