@@ -106,7 +106,7 @@ def _paper(scene: Scene) -> tuple[Any, Any]:
 
 def _artist(item: Item) -> Any:
     style = STYLES[item.style]
-    level = 10 + style.level
+    level = style.level + (20 if isinstance(item, Text) else 10)
     if isinstance(item, Text):
         text = require("matplotlib.text", "plot").Text
         return text(

@@ -109,9 +109,10 @@ def row(parts: Iterable[Part], gap: float) -> Part:
 
 def framed(part: Part, title: str, margin: float = 16) -> Scene:
     """A part with paper around it."""
-    items = sorted(moved(part.items, margin, margin), key=_level)
+    items = sorted(moved(part.items, margin, margin), key=depth)
     return Scene(title, tuple(items), part.width + 2 * margin, part.height + 2 * margin)
 
 
-def _level(item: Item) -> int:
-    return STYLES[item.style].level
+def depth(item: Item) -> tuple[bool, int]:
+    """What is drawn later, above others: texts last."""
+    return isinstance(item, Text), STYLES[item.style].level

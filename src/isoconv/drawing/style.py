@@ -21,7 +21,8 @@ CELL = 36.0
 @dataclass(frozen=True)
 class Style:
     """fill, edge, ink: colours, or None for nothing. width: of an edge or line, in pixels. size: of
-    text, in pixels. anchor: "start", "middle" or "end". level: what is drawn later, above others.
+    text, in pixels. anchor: "start", "middle" or "end". level: what is drawn later, above
+    others; texts are above all.
     """
 
     fill: str | None = None
@@ -49,13 +50,13 @@ STYLES = {
     "other tap": Style("#ffffff", FAINT),
     "result": Style("#bfe7db", GREEN, 2.4, level=3),
     # What stands in and around cells.
-    "number": Style(size=13, level=5),
-    "pale number": Style(ink=GREY, size=13, level=5),
-    "strong number": Style(size=13, bold=True, level=5),
-    "long number": Style(size=10.5, level=5),
-    "long pale number": Style(ink=GREY, size=10.5, level=5),
-    "long strong number": Style(size=10.5, bold=True, level=5),
-    "weight": Style(ink="#8a4b00", size=9, anchor="end", level=5),
+    "number": Style(size=13),
+    "pale number": Style(ink=GREY, size=13),
+    "strong number": Style(size=13, bold=True),
+    "long number": Style(size=10.5),
+    "long pale number": Style(ink=GREY, size=10.5),
+    "long strong number": Style(size=10.5, bold=True),
+    "weight": Style(ink="#8a4b00", size=9, anchor="end"),
     "tick": Style(ink=GREY, size=9.5),
     "side tick": Style(ink=GREY, size=9.5, anchor="end"),
     "caption": Style(ink=GREY, size=10.5),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
+from math import atan2, degrees
 
-from isoconv.drawing.scene import Box, Item, Line, Scene, Text
+from isoconv.drawing.scene import Box, Item, Line, Scene, Text, depth
 from isoconv.drawing.style import FONT, PAPER, STYLES, Style
 
 Frames = tuple[int, ...]
@@ -46,7 +47,7 @@ def _timed(scenes: Sequence[Scene]) -> list[tuple[tuple[Frames, str], Item]]:
             if frames[-1:] != [number]:
                 frames.append(number)
     found = [((tuple(frames), item.style), item) for item, frames in seen.items()]
-    return sorted(found, key=lambda pair: (STYLES[pair[0][1]].level, pair[0]))
+    return sorted(found, key=lambda pair: (depth(pair[1]), pair[0]))
 
 
 def _when(frames: Frames, count: int, moving: bool) -> str:
@@ -104,6 +105,7 @@ def _line(line: Line, style: Style) -> str:
     drawn = f'<polyline points="{points}"/>'
     if not style.arrow:
         return drawn
-    (x, y) = line.points[-1]
-    head = f"{x - 4:.1f},{y - 8:.1f} {x:.1f},{y:.1f} {x + 4:.1f},{y - 8:.1f}"
-    return f'{drawn}<polygon points="{head}" fill="{style.edge}" stroke="none"/>'
+    (x0, y0), (x, y) = line.points[-2:]
+    turn = degrees(atan2(y - y0, x - x0))
+    place = f'transform="translate({x:.1f} {y:.1f}) rotate({turn:.1f})"'
+    return f'{drawn}<polygon points="-8,-4 0,0 -8,4" {place} fill="{style.edge}" stroke="none"/>'
