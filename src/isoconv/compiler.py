@@ -28,6 +28,7 @@ def compile(
     required: what the sizes must fulfil beyond what the graph's nodes ask of them.
     """
     graph, _ = _rewritten(graph, rules.EXACT)
+    graph, _ = _rewritten(graph, rules.LAST)
     return _emitted(graph, in_place or {}, threads, required)
 
 
@@ -68,12 +69,13 @@ def for_prediction(
     """
     graph, exact = _rewritten(graph, rules.EXACT)
     graph, folded = _rewritten(graph, rules.PREDICTION, weights)
+    graph, last = _rewritten(graph, rules.LAST)
     parts = prepare.split(graph, [graph.inputs[i] for i in weights])
     if parts is None:
-        return None, graph, (*exact, *folded)
+        return None, graph, (*exact, *folded, *last)
     _check(parts.first)
     _check(parts.rest)
-    return parts.first, parts.rest, (*exact, *folded)
+    return parts.first, parts.rest, (*exact, *folded, *last)
 
 
 def _rewritten(

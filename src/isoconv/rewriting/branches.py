@@ -105,6 +105,7 @@ def _part(branch: Branch, form: Node) -> tuple[Node, tuple[Axis, ...]] | None:
     """The weights and axes of a term, in the groups of `form`; None where it has others."""
     if branch.form is not None:
         same = branch.form["groups"] == form["groups"] and branch.form.shape == form.shape
+        same = same and len(branch.form["axes"]) == len(form["axes"])
         return (weights_of(branch.form), branch.form["axes"]) if same else None
     channels, rank = branch.source.shape[-1], len(form["axes"])
     if branch.source.shape != form.shape or not isinstance(channels, int):

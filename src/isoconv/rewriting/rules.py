@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isoconv.rewriting import branches, lookups, normalization, products, transposes
+from isoconv.rewriting import axes, branches, lookups, normalization, products, transposes
 from isoconv.rewriting.rule import Rule
 
 EXACT: tuple[Rule, ...] = transposes.RULES
@@ -16,4 +16,7 @@ PREDICTION: tuple[Rule, ...] = (
 )
 """Rules that compute with weights beforehand: for prediction only."""
 
-ALL: tuple[Rule, ...] = (*EXACT, *PREDICTION)
+LAST: tuple[Rule, ...] = axes.RULES
+"""Rules that keep all bits and take a form out of the shape that others know: after all others."""
+
+ALL: tuple[Rule, ...] = (*EXACT, *PREDICTION, *LAST)
