@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from isoconv.drawing.panels import tidy
+from isoconv.drawing.style import BLUE, FAINT, VERMILION
 from isoconv.errors import ArgumentError, explain
 from isoconv.optional import require
-
-# Blue and vermilion, which colour-blind people tell apart; validation is dashed as well.
-TRAINING, VALIDATION = "#0072B2", "#D55E00"
 
 
 def history(given: Any) -> Any:
@@ -29,14 +28,14 @@ def history(given: Any) -> Any:
     ticker = require("matplotlib.ticker", "plot")
     for panel, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for key, label, colour, style in (
-            (name, "training", TRAINING, "o-"),
-            (f"val_{name}", "validation", VALIDATION, "s--"),
+            (name, "training", BLUE, "o-"),
+            (f"val_{name}", "validation", VERMILION, "s--"),
         ):
             if key in numbers:
                 epochs = range(1, len(numbers[key]) + 1)
                 panel.plot(epochs, numbers[key], style, color=colour, label=label, markersize=4)
         panel.set(title=name, xlabel="epoch")
         panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-        panel.grid(alpha=0.3)
-        panel.legend()
+        tidy(panel).grid(color=FAINT, alpha=0.4, linewidth=0.6)
+        panel.legend(frameon=False)
     return figure
