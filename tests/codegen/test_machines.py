@@ -88,6 +88,7 @@ OTHERS = {
     "folded, 16 filters": ("y", 32, 16, (SAME, SAME), 1),
     "folded, 32 filters": ("y", 32, 32, (SAME, SAME), 1),
     "folded, 64 filters": ("y", 32, 64, (SAME, SAME), 1),
+    "many weights": ("y", 128, 128, (SAME, SAME), 1),
     "short sums": ("y", 1, 32, (PLAIN, PLAIN), 1),
     "depthwise": ("y", 64, 64, (SAME, SAME), 64),
     "depthwise, long": ("y", 64, 64, (Axis(31),), 64),

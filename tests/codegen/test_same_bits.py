@@ -6,15 +6,28 @@ import numpy as np
 import pytest
 from compiled import normal, run, tensor
 
-from isoconv.codegen import tile
+from isoconv.codegen import taps
+from isoconv.codegen.tile import by_taps
+from isoconv.codegen.tile.rows import Tile
+from isoconv.codegen.tile.work import Work
 from isoconv.ir.geometry import Axis
+from isoconv.ir.graph import Graph
 from isoconv.ir.ops import make
 from isoconv.plan import kernel, program
+from isoconv.runtime.host import host
 
 VALID, SAME = Axis(3), Axis(3, 1, 1, 1, 1)
 DILATED, STRIDED, CAUSAL = Axis(3, 1, 2, 2, 2), Axis(3, 2, 1, 1, 0), Axis(4, 1, 1, 3, 0)
 
 # axes, channels, filters, groups, lengths
+MANY_WEIGHTS = {
+    "many weights": ([SAME, SAME], 128, 64, 1, (7, 7)),
+    "many weights, a line shorter than a tile": ([Axis(9, 1, 1, 4, 4)], 129, 65, 1, (4,)),
+    "many weights, steps": ([STRIDED, STRIDED], 200, 48, 1, (8, 15)),
+    "many weights, far apart": ([DILATED, CAUSAL], 128, 72, 1, (3, 6)),
+    "many weights, three axes": ([SAME, VALID, SAME], 66, 40, 1, (2, 4, 3)),
+    "many weights, groups": ([SAME, SAME], 260, 128, 2, (5, 3)),
+}
 CASES = {
     "lines shorter than a tile": ([VALID, VALID], 12, 16, 1, (8, 6)),
     "lines of a tile and one": ([VALID, VALID], 24, 16, 1, (5, 17)),
@@ -38,6 +51,7 @@ CASES = {
     "one channel, one filter": ([SAME, CAUSAL], 1, 1, 1, (3, 290)),
     "one channel, one filter, a short line": ([Axis(6, 1, 2)], 1, 1, 1, (27,)),
     "groups": ([SAME, VALID], 34, 34, 2, (6, 9)),
+    **MANY_WEIGHTS,
 }
 FACES = {"y": "xw", "x": "wy", "w": "xy"}
 
@@ -79,9 +93,43 @@ def test_fast_kernels_give_the_bits_of_the_pulling_one(case, face, monkeypatch):
     np.testing.assert_array_equal(fast, pulled)
 
 
+@pytest.mark.parametrize("case", MANY_WEIGHTS)
+def test_many_weights_are_used_tap_by_tap(case):
+    axes, channels, filters, groups, lengths = CASES[case]
+    x = tensor("x", "n", *lengths, channels)
+    w = tensor("w", *(axis.taps for axis in axes), channels // groups, filters)
+    attributes = {"face": "y", "axes": tuple(axes), "groups": groups, "sizes": lengths}
+    node = make("conv", x, w, **attributes)
+    (step,) = program.plan(Graph((x, w), (node,)), {}).steps
+    assert by_taps.pays(Tile(step.kernel, host()))
+
+
+def test_a_sum_that_is_added_to_twice_is_caught(monkeypatch):
+    real = Work._add
+    monkeypatch.setattr(Work, "_add", lambda work, first, at, deep: real(work, at, at, deep))
+    monkeypatch.setenv("ISOCONV_CACHE_MB", "0")
+    monkeypatch.setitem(CASES, "planted", ([SAME, SAME], 127, 65, 1, (7, 7)))
+    fast, pulled = both("planted", "y", monkeypatch)
+    assert not np.array_equal(fast, pulled)
+
+
+def test_a_tap_that_leaves_out_its_last_rows_is_caught(monkeypatch):
+    real = taps.outputs
+
+    def fewer(*args):
+        first, last = real(*args)
+        return first, args[0].sub(last, 1)
+
+    monkeypatch.setattr(taps, "outputs", fewer)
+    monkeypatch.setenv("ISOCONV_CACHE_MB", "0")
+    monkeypatch.setitem(CASES, "planted", ([SAME, SAME], 127, 66, 1, (7, 7)))
+    fast, pulled = both("planted", "y", monkeypatch)
+    assert not np.array_equal(fast, pulled)
+
+
 def test_rows_that_wrap_at_the_wrong_place_are_caught(monkeypatch):
-    down = tile._Work._down
-    monkeypatch.setattr(tile._Work, "_down", lambda work, run: work.tile.b.add(down(work, run), 1))
+    down = Work._down
+    monkeypatch.setattr(Work, "_down", lambda work, run: work.tile.b.add(down(work, run), 1))
     monkeypatch.setenv("ISOCONV_CACHE_MB", "0")
     # Sizes that no other test uses, so that no kernel of them is loaded.
     monkeypatch.setitem(CASES, "planted", ([VALID, VALID], 13, 19, 1, (8, 6)))

@@ -1,0 +1,46 @@
+"""The form's faces y and x as products of register tiles, the input read in place.
+
+Rows of a tile are outputs that meet the same taps, along the last two axes of places: each has a
+pointer to its window, so no im2col is needed and small images fill tiles. Every output is one chain
+of fused multiply-adds over ascending input positions and channels, whatever the tile.
+"""
+
+from __future__ import annotations
+
+from isoconv.codegen.index import Coord
+from isoconv.codegen.tile import by_taps
+from isoconv.codegen.tile.form import tasks
+from isoconv.codegen.tile.rows import Tile
+from isoconv.codegen.tile.work import Piece, Work
+from isoconv.plan.kernel import Kernel
+from isoconv.plan.machine import Machine
+
+__all__ = ["emit", "tasks"]
+
+
+def emit(kernel: Kernel, machine: Machine) -> str:
+    """The kernel of one form with its epilogue."""
+    tile = Tile(kernel, machine)
+    work = by_taps.work if by_taps.pays(tile) else _work
+    with (
+        tile.frame.rows(tile.sharing.shape, tile.frame.begin, tile.frame.end) as row,
+        tile.pull.scope(),
+    ):
+        work(tile, row)
+    return tile.frame.text()
+
+
+def _work(tile: Tile, row: tuple[Coord, ...]) -> None:
+    """One task: runs of rows that meet the same taps, each with whole sums in registers."""
+    b, form, last = tile.b, tile.form, len(tile.form.axes) - 1
+    places, column = row[: max(last - 1, 0)], row[-1].base
+    whole = Piece(b.i64(0), b.i64(form.summed))
+    outer = [form.taps(b, tile.sizes, dim, c.base) for dim, c in enumerate(places)]
+    with tile.runs(last, row[-2].base, tile.sharing.along) as along:
+        if last == 0:
+            for panel, filter_, channel in tile.columns(column):
+                Work(tile, panel, filter_, channel, places, [], None, along, whole).rows()
+            return
+        with tile.runs(last - 1, row[-3].base, tile.sharing.across) as across:
+            for panel, filter_, channel in tile.columns(column):
+                Work(tile, panel, filter_, channel, places, outer, across, along, whole).rows()

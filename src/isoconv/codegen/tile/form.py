@@ -1,0 +1,108 @@
+"""The form's faces y and x as sums over taps and channels, and how their outputs are shared out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from isoconv.codegen import taps
+from isoconv.codegen.emit import Builder, Value
+from isoconv.codegen.index import Sizes
+from isoconv.ir.geometry import Axis
+from isoconv.ir.graph import Node
+from isoconv.ir.sizes import Dim, ceildiv, maximum, number, product
+from isoconv.plan.machine import Machine
+from isoconv.plan.tiles import block, panels
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form to be solved, seen as sums over taps and channels of one data tensor.
+
+    summed: channels each output sums over; filters: outputs of one group; axes: one for each
+    dimension but the last, those of the batch being windows of one tap.
+    """
+
+    node: Node
+    data: Node
+    weights: Node
+    forward: bool
+    summed: int
+    filters: int
+    axes: tuple[Axis, ...]
+
+    @property
+    def data_width(self) -> int:
+        """Channels of the data: elements from one position to the next."""
+        return number(self.data.shape[-1])
+
+    @property
+    def weight_width(self) -> int:
+        """Elements from one row of the weights to the next."""
+        return number(self.weights.shape[-1])
+
+    @property
+    def inner(self) -> Axis:
+        return self.axes[-1]
+
+    @property
+    def terms(self) -> int:
+        """Products that an output sums at most."""
+        return number(product(self.weights.shape[:-1]))
+
+    def phases(self, axis: Axis) -> int:
+        """Outputs of different phase meet different taps: as many as the stride, for the face x."""
+        return 1 if self.forward else axis.stride
+
+    def taps(self, b: Builder, sizes: Sizes, dim: int, output: Value) -> taps.Taps:
+        """The live taps of an output position along one dimension."""
+        axis = self.axes[dim]
+        find = taps.forward if self.forward or axis == Axis(1) else taps.backward
+        return find(b, sizes, axis, output, self.data.shape[dim])
+
+
+def solved(node: Node) -> Form:
+    """The face y, or the face x with its weights stored [k..., f, g*c], as a `Form`."""
+    forward = node["face"] == "y"
+    data, weights = node.inputs if forward else (node.inputs[1], node.inputs[0])
+    filters = number(weights.shape[-1]) // node["groups"]
+    batch = (Axis(1),) * (node.rank - 1 - len(node["axes"]))
+    axes = (*batch, *node["axes"])
+    return Form(node, data, weights, forward, number(weights.shape[-2]), filters, axes)
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How outputs are shared out: blocks of rows along the last two axes of places.
+
+    shape: the tasks; across, along: rows of a task on the last but one axis, and on the last.
+    """
+
+    shape: tuple[Dim, ...]
+    across: Dim
+    along: Dim
+
+
+def sharing(form: Form, machine: Machine) -> Sharing:
+    """The tasks: places before the last two axes, blocks along these, panels of filters (all of
+    them in one task where groups share the input's lines).
+    """
+    node = form.node
+    each = panels(form.filters, node.dtype, machine)
+    columns = sum(panel.count for panel in each) if node["groups"] == 1 else 1
+    *outer, last = (
+        ceildiv(dim, form.phases(axis))
+        for dim, axis in zip(node.shape[:-1], form.axes, strict=True)
+    )
+    deep = max(panel.rows for panel in each)
+    rows = block(product((*outer, last)) * columns, deep)
+    blocks = ceildiv(maximum(last, 1), rows)
+    along = ceildiv(ceildiv(last, blocks), deep) * deep
+    if not outer:
+        return Sharing((blocks, columns), 1, along)
+    across = maximum(rows // maximum(last, 1), 1)
+    return Sharing((*node.shape[:-3], ceildiv(outer[-1], across), blocks, columns), across, along)
+
+
+def tasks(node: Node, machine: Machine) -> Dim:
+    """How many tasks the kernel of a form splits into."""
+    return product(sharing(solved(node), machine).shape)

@@ -1,0 +1,372 @@
+"""One panel of filters over rows that meet the same taps: register tiles, their sums and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from isoconv.codegen import taps
+from isoconv.codegen.edges import blocks, tiles
+from isoconv.codegen.emit import Value
+from isoconv.codegen.index import Coord, Index
+from isoconv.codegen.tile.rows import Run, Tile
+from isoconv.plan.tiles import Panel
+
+_UNROLL = 4
+# Sums of at most so many terms are short: rows are not folded where one in _IDLE at most is idle.
+_SHORT, _IDLE = 64, 4
+# Those that are folded are so few at once that their pointers have registers.
+_FEW = 6
+# So many weights come from far away: they are asked for so many rows ahead.
+_STREAMED, _AHEAD = 1 << 18, 32
+
+
+def _unrolled(length: int | None) -> int:
+    """Steps written out in a loop of `length` steps: as many as divide it, if a few do."""
+    if length is None:
+        return _UNROLL
+    return next((u for u in (_UNROLL, 5, 6, 7, 3, 2) if length % u == 0), min(length, _UNROLL))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a tile: its place in the output, and where its window begins, relative to that of
+    the run's first row: an offset known at run time and a constant one.
+    """
+
+    index: Index
+    window: Value
+    offset: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """`length` channels of a tap from number `first` of their group on: all of them if that is how
+    many there are.
+    """
+
+    first: Value
+    length: Value
+
+
+@dataclass
+class Work:
+    """One panel of filters over rows that meet the same taps.
+
+    channel: the first of the group; across: None for one axis of rows; piece: what is summed.
+    """
+
+    tile: Tile
+    panel: Panel
+    filter: Value
+    channel: Value
+    places: Sequence[Coord]
+    outer: Sequence[taps.Taps]
+    across: Run | None
+    along: Run
+    piece: Piece
+
+    def rows(self) -> None:
+        """Tiles over all the rows; one row at a time where they are too few for a tile."""
+        tile, b, deep, along = self.tile, self.tile.b, self.panel.rows, self.along
+        if self.across is None:
+            blocks(tile.pull, along.count, deep, lambda at, deep: self._tile(self._line(at, deep)))
+            return
+        lines = self.across.count
+        if tile.foldable:
+            # Rows of one line need no pointers; where sums are short, that is worth some idle rows.
+            idle = b.sub(b.mul(b.floordiv(b.add(along.count, deep - 1), deep), deep), along.count)
+            most = b.select(b.compare("sge", along.count, b.i64(deep)), along.count, b.i64(-1))
+            alone = b.compare("sle", b.mul(idle, _IDLE), most)
+            folded = b.mul(lines, along.count)
+            few = deep
+            if tile.form.terms <= _SHORT:
+                folded, few = b.select(alone, b.i64(0), folded), min(deep, _FEW)
+            blocks(tile.pull, folded, few, lambda at, deep: self._tile(self._fold(at, deep)))
+            if tile.form.terms > _SHORT:
+                return
+            lines = b.select(alone, lines, b.i64(0))
+        with b.loop(0, lines) as loop, tile.pull.scope():
+            cover = tiles if tile.foldable else blocks
+            cover(
+                tile.pull,
+                along.count,
+                deep,
+                lambda at, deep: self._tile(self._line(at, deep, loop.index)),
+            )
+
+    def _tile(self, rows: Sequence[Row]) -> None:
+        zeros = [self.tile.b.const(self.tile.vector, 0)] * (len(rows) * self.panel.vectors)
+        totals = self._sum(rows, zeros)
+        for r, row in enumerate(rows):
+            self._finish(row.index, totals[r * self.panel.vectors : (r + 1) * self.panel.vectors])
+
+    # -- sums that lie where the outputs do ---------------------------------------------------
+
+    def clear(self, at: tuple[Value, Value]) -> None:
+        """Begins the sums of one row, given by its numbers across and along."""
+        zero = self.tile.b.const(self.tile.vector, 0)
+        self._put(self._row(at), [zero] * self.panel.vectors)
+
+    def add(self) -> None:
+        """Adds the products of all rows with the one tap that they meet."""
+        b, deep = self.tile.b, self.panel.rows
+        assert self.across is not None
+        count = b.mul(self.across.count, self.along.count)
+        many = b.select(b.compare("sge", count, b.i64(deep)), count, b.i64(0))
+        for stop, rows in ((many, deep), (count, 1)):
+            with b.loop(0 if rows == deep else many, stop, step=rows) as loop:
+                self._add(loop.index, b.minimum(loop.index, b.sub(stop, rows)), rows)
+
+    def _add(self, first: Value, at: Value, deep: int) -> None:
+        """Adds to the sums of rows at..at+deep-1, from `first` on: the others have theirs."""
+        b = self.tile.b
+        with self.tile.pull.scope():
+            rows = self._fold(at, deep)
+            totals = self._sum(rows, self._get(rows))
+            for r, row in enumerate(rows):
+                with b.when(b.compare("sge", b.add(at, r), first)):
+                    self._put(row, totals[r * self.panel.vectors : (r + 1) * self.panel.vectors])
+
+    def close(self, at: tuple[Value, Value]) -> None:
+        """The epilogue of one row, whose sums are complete."""
+        row = self._row(at)
+        self._finish(row.index, self._get([row]))
+
+    def _get(self, rows: Sequence[Row]) -> list[Value]:
+        tile, target, node = self.tile, self.tile.frame.targets[0], self.tile.root
+        return [
+            tile.pull.load(target, node.shape, node.dtype, index, self._mask(v))
+            for row in rows
+            for v, index in enumerate(self._indices(row.index))
+        ]
+
+    def _put(self, row: Row, sums: Sequence[Value]) -> None:
+        tile = self.tile
+        for v, (value, index) in enumerate(zip(sums, self._indices(row.index), strict=True)):
+            tile.pull.store(value, tile.frame.targets[0], tile.root, index, self._mask(v))
+
+    def _row(self, at: tuple[Value, Value]) -> Row:
+        (line, place), b = at, self.tile.b
+        assert self.across is not None
+        index = (Coord(self.across.output(b, line)), Coord(self.along.output(b, place)))
+        return Row(index, b.i64(0), 0)
+
+    def _line(self, at: Value, deep: int, across: Value | None = None) -> list[Row]:
+        """The rows of a tile that begins with row `at` of one line, a constant step apart."""
+        tile, b, along = self.tile, self.tile.b, self.along
+        step = along.phase.step * tile.form.data_width
+        start = b.mul(at, step)
+        place: Index = ()
+        if self.across is not None and across is not None:
+            start = b.add(start, b.mul(across, self._down(self.across)))
+            place = (Coord(self.across.output(b, across)),)
+        output = along.output(b, at)
+        return [
+            Row((*place, Coord(b.add(output, r * along.phase.out_step))), start, r * step)
+            for r in range(deep)
+        ]
+
+    def _fold(self, at: Value, deep: int) -> list[Row]:
+        """The rows of a tile that begins with row `at` of all lines, one after the other.
+
+        Their places are counted along the first line and on: nothing asks which line they are in.
+        """
+        tile, b, along, across = self.tile, self.tile.b, self.along, self.across
+        assert across is not None
+        i = b.emit("i64", f"udiv {at}, {b.maximum(along.count, 1).text}")
+        j = b.sub(at, b.mul(i, along.count))
+        step, out_step = along.phase.step * tile.form.data_width, along.phase.out_step
+        down = self._down(across)
+        out_down = b.mul(tile.sizes(tile.node.shape[-2]), across.phase.out_step)
+        window = b.add(b.mul(i, down), b.mul(j, step))
+        output = b.add(along.output(b, j), b.mul(i, out_down))
+        back = b.sub(along.count, 1)
+        wrap, out_wrap = b.sub(down, b.mul(back, step)), b.sub(out_down, b.mul(back, out_step))
+        place = Coord(across.output(b, b.i64(0)))
+        rows = [Row((place, Coord(output)), window, 0)]
+        for _ in range(1, deep):
+            j = b.add(j, 1)
+            ends = b.compare("eq", j, along.count)
+            j = b.select(ends, b.i64(0), j)
+            window = b.add(window, b.select(ends, wrap, b.i64(step)))
+            output = b.add(output, b.select(ends, out_wrap, b.i64(out_step)))
+            rows.append(Row((place, Coord(output)), window, 0))
+        return rows
+
+    def _down(self, across: Run) -> Value:
+        """Elements of the data from one line of rows to the next."""
+        form = self.tile.form
+        line = self.tile.sizes(form.data.shape[-2] * form.data_width)
+        return self.tile.b.mul(line, across.phase.step)
+
+    # -- the sum ------------------------------------------------------------------------------
+
+    def _sum(self, rows: Sequence[Row], totals: Sequence[Value]) -> Sequence[Value]:
+        """The sums of some rows: all taps of the outer axes, then of the inner one."""
+        tile, b, form = self.tile, self.tile.b, self.tile.form
+        live = self.along.live
+        outer = [*self.outer, *([] if self.across is None else [self.across.live])]
+
+        def lines(numbers: list[Value], carried: tuple[Value, ...]) -> Sequence[Value]:
+            data, weights = self._start(outer, numbers)
+            if tile.merged:
+                length = b.mul(live.count, self.piece.length)
+                return self._run(rows, data, weights, length, carried)
+            data_step = live.place_step * form.data_width
+            weight_step = live.tap_step * form.summed * form.weight_width
+
+            def inner(numbers: list[Value], carried: tuple[Value, ...]) -> Sequence[Value]:
+                (j,) = numbers
+                x = b.at(data, b.mul(j, data_step), tile.scalar)
+                w = b.at(weights, b.mul(j, weight_step), tile.scalar)
+                return self._run(rows, x, w, self.piece.length, carried)
+
+            return tile.pull.nest([live.count], carried, inner)
+
+        return tile.pull.nest([t.count for t in outer], totals, lines)
+
+    def _start(self, outer: Sequence[taps.Taps], numbers: Sequence[Value]) -> tuple[Value, Value]:
+        """Where data and weights of the first inner tap begin, for the first row of the run."""
+        tile, b, form = self.tile, self.tile.b, self.tile.form
+        places = [
+            Coord(b.add(t.place, b.mul(j, t.place_step)))
+            for t, j in zip(outer, numbers, strict=True)
+        ]
+        index = (
+            *places,
+            Coord(self.along.live.place),
+            Coord(b.add(self.channel, self.piece.first)),
+        )
+        offset = tile.pull.lanes.offset(index, tile.pull.strides(form.data.shape)).base
+        chosen = b.i64(0)
+        for axis, t, j in zip(form.axes[:-1], outer, numbers, strict=True):
+            found = b.add(t.tap, b.mul(j, t.tap_step))
+            chosen = b.add(b.mul(chosen, axis.taps), found)
+        chosen = b.add(b.mul(chosen, form.inner.taps), self.along.live.tap)
+        row = b.mul(b.add(b.mul(chosen, form.summed), self.piece.first), form.weight_width)
+        pointers = tile.frame.pointers
+        return (
+            b.at(pointers[form.data], offset, tile.scalar),
+            b.at(pointers[form.weights], b.add(row, self.filter), tile.scalar),
+        )
+
+    def _run(
+        self,
+        rows: Sequence[Row],
+        data: Value,
+        weights: Value,
+        length: Value,
+        totals: Sequence[Value],
+    ) -> Sequence[Value]:
+        """Adds `length` products, side by side in the data and row by row in the weights."""
+        b = self.tile.b
+        pointers = self._pointers(data, rows)
+        known = int(length.text) if length.text.isdigit() else None
+        unroll = _unrolled(known)
+        whole = b.mul(b.floordiv(length, unroll), unroll)
+        sums: Sequence[Value] = totals
+        if whole.text != "0":
+            with b.loop(
+                0, whole, step=unroll, carried=sums, at_least_once=known is not None
+            ) as loop:
+                sums = loop.carried
+                if self.tile.form.terms > _SHORT:
+                    self._fetch(pointers, loop.index)
+                for u in range(unroll):
+                    sums = self._step(pointers, weights, loop.index, u, sums)
+                loop.next = tuple(sums)
+            sums = loop.results
+        if whole.text == length.text or (known is None and self.tile.form.summed % unroll == 0):
+            return sums
+        # In a loop even if known: LLVM spills where straight-line products meet the epilogue.
+        with b.loop(whole, length, carried=sums) as loop:
+            loop.next = tuple(self._step(pointers, weights, loop.index, 0, loop.carried))
+        return loop.results
+
+    def _pointers(self, data: Value, rows: Sequence[Row]) -> list[tuple[Value, int]]:
+        """A pointer and a constant offset for each row, for windows that begin at `data`.
+
+        Rows that share elements within an unrolled step get pointers of their own, opaque to LLVM:
+        it would merge their loads, keep them in registers and spill.
+        """
+        b, scalar = self.tile.b, self.tile.scalar
+        # Opaque as well: LLVM is slow to see through nested loops of addresses.
+        first = b.opaque(b.at(data, rows[0].window, scalar))
+        steps = {row.offset - before.offset for before, row in pairwise(rows)}
+        if all(step >= _UNROLL for step in steps):
+            return [(first, row.offset) for row in rows]
+        return [
+            (b.opaque(b.at(b.at(data, row.window, scalar), row.offset, scalar)), 0) for row in rows
+        ]
+
+    def _fetch(self, rows: Sequence[tuple[Value, int]], index: Value) -> None:
+        """Asks for what the next tile reads: processors foresee no streams as short as these."""
+        b, scalar = self.tile.b, self.tile.scalar
+        ahead = len(rows) * self.along.phase.step * self.tile.form.data_width
+        for pointer, offset in rows:
+            b.prefetch(b.at(b.at(pointer, index, scalar), offset + ahead, scalar))
+
+    def _step(
+        self,
+        rows: Sequence[tuple[Value, int]],
+        weights: Value,
+        index: Value,
+        unrolled: int,
+        sums: Sequence[Value],
+    ) -> list[Value]:
+        """One product an accumulator."""
+        tile, b, vectors = self.tile, self.tile.b, self.panel.vectors
+        filters = tile.form.weight_width
+        row = b.at(weights, b.mul(index, filters), tile.scalar)
+        if tile.form.terms * filters >= _STREAMED:
+            for v in range(vectors):
+                ahead = (unrolled + _AHEAD) * filters + v * tile.lanes
+                b.prefetch(b.at(row, ahead, tile.scalar))
+        loaded = [
+            self._load_weights(b.at(row, unrolled * filters + v * tile.lanes, tile.scalar), v)
+            for v in range(vectors)
+        ]
+        result = []
+        for r, (pointer, offset) in enumerate(rows):
+            element = b.at(b.at(pointer, index, tile.scalar), offset + unrolled, tile.scalar)
+            x = b.splat(b.load(element, tile.scalar), tile.lanes)
+            for v in range(vectors):
+                result.append(b.fma(x, loaded[v], sums[r * vectors + v]))
+        return result
+
+    def _indices(self, place: Index) -> list[Index]:
+        """The position in the output of each vector of a row."""
+        b, lanes = self.tile.b, self.tile.lanes
+        starts = [b.add(self.filter, v * lanes) for v in range(self.panel.vectors)]
+        return [(*self.places, *place, Coord(start, 1)) for start in starts]
+
+    def _mask(self, vector: int) -> Value | None:
+        """The filters of a vector that exist; None for all."""
+        lanes = self.tile.lanes
+        left = self.panel.width - vector * lanes
+        if left >= lanes:
+            return None
+        bits = ", ".join(f"i1 {str(lane < left).lower()}" for lane in range(lanes))
+        return Value(f"<{bits}>", f"<{lanes} x i1>")
+
+    def _load_weights(self, address: Value, vector: int) -> Value:
+        mask = self._mask(vector)
+        if mask is None:
+            return self.tile.b.load(address, self.tile.vector)
+        return self.tile.b.load_masked(address, self.tile.vector, mask)
+
+    # -- the epilogue -------------------------------------------------------------------------
+
+    def _finish(self, place: Index, totals: Sequence[Value]) -> None:
+        tile, pull = self.tile, self.tile.pull
+        for v, (total, index) in enumerate(zip(totals, self._indices(place), strict=True)):
+            mask = self._mask(v)
+            pull.held[tile.node] = total
+            # What is computed of one row must not stand for another, whose place may differ only
+            # on an axis of size 1 along which rows are counted.
+            with pull.scope():
+                value = pull.value(tile.root, index, mask)
+                pull.store(value, tile.frame.targets[0], tile.root, index, mask)
+        del pull.held[tile.node]
