@@ -198,6 +198,18 @@ def test_kernels_are_those_of_the_plan():
     assert whole.seconds is None
 
 
+def test_the_equal_forms_of_a_layer_are_told():
+    found = ic.explain("SeparableConv1D(6, 3)", (9, 4))
+    forms = {form.name: form for form in found.forms}
+    assert forms["Conv1D(6, 3)"].numeric == "folding"
+    halves = forms["DepthwiseConv1D(3) > Conv1D(6, 1)"]
+    assert (halves.numeric, halves.rows) == ("exact", ("8",))
+    assert halves.parameters == found.parameters
+    assert halves.multiply_adds == found.multiply_adds
+    assert "DepthwiseConv1D(3) > Conv1D(6, 1)" in str(found)
+    assert not ic.explain("Dropout(0.5)", (9,)).forms
+
+
 def test_what_is_folded_for_prediction_is_told():
     whole = ic.explain("Conv1D(4, 3) > BatchNormalization() > ReLU()", (9, 2), measure=False)
     conv, norm, cut = whole.layers

@@ -81,8 +81,8 @@ def test_models_are_raced_as_they_are(alone):
 def test_a_form_that_computes_something_else_is_found(alone, monkeypatch):
     forms = race.forms
 
-    def spoiled(layer, shape):
-        found = forms(layer, shape)
+    def spoiled(layer, shape, depth):
+        found = forms(layer, shape, depth)
         for weight in found[1].model.weights:
             weight.assign(weight.numpy() + 1)
         return found

@@ -5,6 +5,7 @@ import pytest
 
 import isoconv
 from isoconv import layers
+from isoconv.conversion.chain import Pending
 from isoconv.errors import ArgumentError
 
 
@@ -33,6 +34,38 @@ def test_every_form_is_the_same_function_with_the_weights_carried_over() -> None
     assert {"valid", "toeplitz"} <= {rule.to for form in forms for rule in form.rules}
     for form in forms[::4]:
         np.testing.assert_allclose(form.model(x), layer(x), rtol=1e-5, atol=1e-5)
+
+
+def test_forms_are_counted_without_weights(monkeypatch) -> None:
+    """A block-diagonal kernel of 150 MB, say, is made when its model is asked for, and once."""
+    filled = []
+    fill = Pending.fill
+    monkeypatch.setattr(Pending, "fill", lambda self: (filled.append(self), fill(self)))
+    layer = layers.DepthwiseConv2D(3)
+    layer.build((None, 14, 14, 2048))
+    found = {form.name: form for form in isoconv.forms(layer, (14, 14, 2048))}
+    full = found["Conv2D(2048, 3)"]
+    assert (full.params, full.macs) == (9 * 2048**2 + 2048, 12 * 12 * 9 * 2048**2)
+    assert not filled
+    assert not full.drawn.weights[0].array.any()
+    kernel = full.model.weights[0].array
+    assert len(filled) == 1
+    np.testing.assert_array_equal(
+        kernel[:, :, range(2048), range(2048)], layer.kernel.numpy()[..., 0]
+    )
+    assert np.count_nonzero(kernel) == np.count_nonzero(layer.kernel.numpy())
+    kernel[:] = 0
+    assert full.model.weights[0].array is kernel
+    assert not kernel.any()
+
+
+def test_depth_is_how_many_rules_lead_there() -> None:
+    layer = layers.Conv1D(4, 3)
+    for depth, most in ((0, 0), (1, 1), (2, 2)):
+        found = isoconv.forms(layer, (9, 2), depth)
+        assert max(len(form.rules) for form in found) == most
+    with pytest.raises(ArgumentError, match="forms: depth"):
+        isoconv.forms(layer, (9, 2), -1)
 
 
 def test_an_unknown_length_gives_no_numbers_that_need_it() -> None:

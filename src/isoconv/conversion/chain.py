@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -15,33 +15,63 @@ from isoconv.layers.separable import BaseDepthwise, BaseSeparableConv
 from isoconv.layers.transposed import BaseConvTranspose
 from isoconv.ops.program import symbolic
 from isoconv.ops.recorder import Array
+from isoconv.ops.variable import without_initial_values
 from isoconv.ops.windows import spatial_axes
 from isoconv.training import activations
 
 Shape = tuple[int | None, ...]
 
 
-class Chain:
-    """Layers one after the other, built for a shape (without the batch), with their weights.
+Values = Callable[[], Iterable[Array | None]]
+"""Gives the weights of a layer; None stands for one it has not."""
 
-    dtype: what layers without weights compute in.
+
+class Pending:
+    """The weights of a layer, computed when they are first needed: many forms are only counted."""
+
+    def __init__(self, layer: Layer, values: Values) -> None:
+        self.layer = layer
+        self._values: Values | None = values
+
+    def fill(self) -> None:
+        """Gives the layer its weights, if it has not had them."""
+        if self._values is not None:
+            self.layer.set_weights([each for each in self._values() if each is not None])
+            self._values = None
+
+
+class Chain:
+    """Layers one after the other, built for a shape (without the batch).
+
+    dtype: what layers without weights compute in. plan: the layers, whose weights take no memory
+    before those that are `pending` are filled in, in this order.
     """
 
     def __init__(self, shape: Sequence[int | None], dtype: str) -> None:
         self.dtype = dtype
         self.shape: Shape = tuple(shape)
-        self.layers: list[Layer] = []
+        self.plan: list[Layer] = []
+        self.pending: list[Pending] = []
 
-    def add(self, layer: Layer, *weights: Array | None) -> Self:
-        """Puts a layer at the end, with these weights; None stands for one it has not."""
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers with their weights."""
+        for each in self.pending:
+            each.fill()
+        return self.plan
+
+    def add(self, layer: Layer, weights: Values | None = None) -> Self:
+        """Puts a layer at the end; `weights` gives what it holds, when that is asked for."""
         if not layer.built:
-            if not weights and layer.dtype != self.dtype:
+            if weights is None and layer.dtype != self.dtype:
                 config = layer.get_config() | {"dtype": self.dtype}
                 layer = type(layer).from_config(config)
-            layer.build((None, *self.shape))
-            layer.set_weights([each for each in weights if each is not None])
+            with without_initial_values():
+                layer.build((None, *self.shape))
+        if weights is not None:
+            self.pending.append(Pending(layer, weights))
         self.shape = tuple(layer.compute_output_shape((None, *self.shape))[1:])
-        self.layers.append(layer)
+        self.plan.append(layer)
         return self
 
     def reshape(self, *target: int | None) -> Self:
@@ -152,6 +182,19 @@ def known(values: Sequence[int | None]) -> list[int] | None:
     """The sizes, where all of them are known."""
     found = [value for value in values if value is not None]
     return found if len(found) == len(values) else None
+
+
+def side_by_side(layers: Sequence[Any]) -> Values:
+    """The weights of layers of one geometry as those of one, filters after filters."""
+    return lambda: [
+        np.concatenate(each, axis=-1)
+        for each in zip(*(layer.get_weights() for layer in layers), strict=True)
+    ]
+
+
+def repeated(values: Array | None, count: int) -> Array | None:
+    """A bias as often as it is needed, one after the other."""
+    return None if values is None else np.tile(values, count)
 
 
 def rounded(values: Any, dtype: str) -> Array:

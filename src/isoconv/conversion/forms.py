@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -19,8 +19,8 @@ from isoconv.layers import __all__ as class_names
 from isoconv.layers.base import Layer
 from isoconv.layers.input import Input
 from isoconv.models.model import Model
+from isoconv.rewriting.equations import Numeric
 
-_FORMS_DEPTH = 2
 _REWRITE_DEPTH = 3
 
 
@@ -28,33 +28,49 @@ _REWRITE_DEPTH = 3
 class Form:
     """A layer in one of its equal forms.
 
-    name: its layers in words. model: with the weights carried over. rules: what led to it, in
-    order; each knows its row, title, condition and numeric class. params: the numbers in its
-    weights. macs: multiply-adds for one sample. bytes: of its weights and of what its layers give
-    for one sample. (None where a length is unknown.)
+    name: its layers in words. rules: what led to it, in order; each knows its row, title, condition
+    and numeric class. params: the numbers in its weights. macs: multiply-adds for one sample.
+    bytes: of its weights and of what its layers give for one sample. (None where a length is
+    unknown.) drawn: the model, whose weights take no memory before `model` is asked for.
     """
 
     name: str
-    model: Model
     rules: tuple[LayerRule, ...]
     params: int
     macs: int | None
     bytes: int | None
+    drawn: Model = field(repr=False)
+    found: Found = field(repr=False)
+
+    @property
+    def numeric(self) -> Numeric:
+        """The class of its least exact rule; "exact" for the same sums."""
+        folds = any(rule.numeric != "exact" for rule in self.rules)
+        return "folding" if folds else "exact"
+
+    @property
+    def model(self) -> Model:
+        """The model with the weights that the layer has when this is first asked for."""
+        self.found.fill()
+        return self.drawn
 
 
-def forms(layer: Layer, input_shape: Any) -> list[Form]:
+def forms(layer: Layer, input_shape: Any, depth: int = 2) -> list[Form]:
     """The forms in which a layer is the same function, the layer itself first.
 
     Args:
         layer: any layer; its weights are carried over, and its initializers, regularizers and
             constraints are not. It is built if it is not yet.
         input_shape: without the batch; None for an unknown length.
+        depth: the rules in a row that may lead to a form.
 
-    Those forms are listed that up to two rules lead to, nearest first. Raises ArgumentError for
-    what is no layer or no shape.
+    The nearest forms come first. Nothing but shapes is computed before a form's `model` is asked
+    for. Raises ArgumentError for what is no layer, no shape or no depth.
     """
+    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 0:
+        raise ArgumentError(explain("forms: depth", repr(depth), "an integer of at least 0"))
     shape = _shape(layer, input_shape, "forms")
-    found = reachable([layer], shape, _FORMS_DEPTH)
+    found = reachable([layer], shape, depth)
     return [_form(each, shape, layer) for each in found]
 
 
@@ -100,7 +116,7 @@ def _to(layer: Layer, shape: Shape, word: str) -> Found | None:
 
 
 def _is_form(found: Found, word: str, given: Layer) -> bool:
-    names = {type(each).__name__.lower() for each in found.layers}
+    names = {type(each).__name__.lower() for each in found.plan}
     if word in names and type(given).__name__.lower() not in names:
         return True
     return found.rules[-1].to == word
@@ -149,9 +165,10 @@ def _shape(layer: Any, input_shape: Any, where: str) -> Shape:
 
 def _form(found: Found, shape: Shape, layer: Layer) -> Form:
     given = x = Input(shape, dtype=layer.input_dtype)
-    for each in found.layers:
+    for each in found.plan:
         x = each(x)
     model = Model(given, x)
     model.rules = found.rules
     params = sum(weight.size for weight in model.weights)
-    return Form(found.name, model, found.rules, params, multiply_adds_of(model), bytes_of(model))
+    counts = (params, multiply_adds_of(model), bytes_of(model))
+    return Form(found.name, found.rules, *counts, model, found)

@@ -18,6 +18,7 @@ from isoconv.conversion.chain import (
     of_rank,
     ones,
     rounded,
+    side_by_side,
 )
 from isoconv.conversion.rule import LayerRule
 from isoconv.layers.convolution import BaseConv
@@ -25,6 +26,8 @@ from isoconv.layers.input import Input
 from isoconv.layers.parts import Slice
 from isoconv.layers.separable import BaseDepthwiseConv, BaseSeparableConv
 from isoconv.models.model import Model
+from isoconv.ops.recorder import Array
+from isoconv.ops.variable import without_initial_values
 
 
 def _conv(layer: Any, **changes: Any) -> Any:
@@ -35,20 +38,23 @@ def _conv(layer: Any, **changes: Any) -> Any:
 
 
 def _depthwise_to_groups(shape: Shape, layer: Any) -> Chain:
-    w = kernel(layer)
-    *taps, channels, each = w.shape
+    *taps, channels, each = layer.kernel.shape
     conv = _conv(layer, filters=channels * each, groups=channels)
-    return Chain(shape, layer.dtype).add(conv, w.reshape(*taps, 1, channels * each), bias(layer))
+    return Chain(shape, layer.dtype).add(
+        conv, lambda: (kernel(layer).reshape(*taps, 1, channels * each), bias(layer))
+    )
 
 
 def _groups_to_depthwise(shape: Shape, layer: Any) -> Chain | None:
-    w = kernel(layer)
-    if w.shape[-2] > 1:
+    *taps, inner, _ = layer.kernel.shape
+    if inner > 1:
         return None
     given = arguments(layer)
     channels, filters = given.pop("groups"), given.pop("filters")
     deep = of_rank("DepthwiseConv", layer.rank)(depth_multiplier=filters // channels, **given)
-    return Chain(shape, layer.dtype).add(deep, w.reshape(*w.shape[:-2], channels, -1), bias(layer))
+    return Chain(shape, layer.dtype).add(
+        deep, lambda: (kernel(layer).reshape(*taps, channels, -1), bias(layer))
+    )
 
 
 def block_diagonal(w: Any, groups: int) -> Any:
@@ -62,39 +68,46 @@ def block_diagonal(w: Any, groups: int) -> Any:
 
 
 def _depthwise_to_full(shape: Shape, layer: Any) -> Chain:
-    w = kernel(layer)
-    *taps, channels, each = w.shape
+    *taps, channels, each = layer.kernel.shape
     conv = _conv(layer, filters=channels * each)
-    full = block_diagonal(w.reshape(*taps, 1, channels * each), channels)
-    return Chain(shape, layer.dtype).add(conv, full, bias(layer))
+
+    def weights() -> tuple[Array | None, ...]:
+        grouped = kernel(layer).reshape(*taps, 1, channels * each)
+        return block_diagonal(grouped, channels), bias(layer)
+
+    return Chain(shape, layer.dtype).add(conv, weights)
 
 
 def _groups_to_full(shape: Shape, layer: Any) -> Chain | None:
     if layer.groups == 1:
         return None
-    full = block_diagonal(kernel(layer), layer.groups)
-    return Chain(shape, layer.dtype).add(again(layer, groups=1), full, bias(layer))
+    return Chain(shape, layer.dtype).add(
+        again(layer, groups=1),
+        lambda: (block_diagonal(kernel(layer), layer.groups), bias(layer)),
+    )
 
 
 def _side_by_side(shape: Shape, layer: Any, groups: int) -> Chain:
     """A model of one Conv for each part of the filters, on its group's channels, concatenated."""
     axis = layer.channel_axis
-    w, b = kernel(layer), bias(layer)
     each = layer.filters // groups
     given = Input(shape, dtype=layer.dtype)
-    found, channels = [], w.shape[-2]
+    found, channels = [], layer.kernel.shape[-2]
     for part in range(groups):
         x = given
         if layer.groups > 1:
             starts, sizes = [0] * len(shape), [-1] * len(shape)
             starts[axis - 1], sizes[axis - 1] = part * channels, channels
             x = Slice(starts, sizes, dtype=layer.dtype)(x)
-        conv = again(layer, groups=1, filters=each)
-        found.append(conv(x))
-        own = slice(part * each, (part + 1) * each)
-        conv.set_weights([w[..., own], *([] if b is None else [b[own]])])
+        with without_initial_values():
+            found.append(again(layer, groups=1, filters=each)(x))
     return Chain(shape, layer.dtype).add(
-        Model(given, layers.Concatenate(axis=axis, dtype=layer.dtype)(found))
+        Model(given, layers.Concatenate(axis=axis, dtype=layer.dtype)(found)),
+        lambda: [
+            w[..., part * each : (part + 1) * each]
+            for part in range(groups)
+            for w in layer.get_weights()
+        ],
     )
 
 
@@ -124,18 +137,14 @@ def _unsplit(shape: Shape, model: Model) -> Chain | None:
     first = convs[0]
     if not all(isinstance(each, BaseConv) for each in convs) or first.groups > 1:
         return None
-    width = kernel(first).shape[-2]
+    width = first.kernel.shape[-2]
     axis = first.channel_axis - 1
     places = [(each.starts[axis], each.sizes[axis]) for each in slices]
     alike = all(arguments(each) == arguments(first) for each in convs)
     if not alike or places != [(i * width, width) for i in range(len(convs))]:
         return None
     joint = again(first, groups=len(convs), filters=len(convs) * first.filters)
-    return Chain(shape, first.dtype).add(
-        joint,
-        np.concatenate([kernel(each) for each in convs], axis=-1),
-        np.concatenate([each.bias.numpy() for each in convs]) if first.use_bias else None,
-    )
+    return Chain(shape, first.dtype).add(joint, side_by_side(convs))
 
 
 # -- separable --------------------------------------------------------------------------------
@@ -143,7 +152,7 @@ def _unsplit(shape: Shape, model: Model) -> Chain | None:
 
 def _halves_of_separable(shape: Shape, layer: Any) -> Chain:
     given = arguments(layer)
-    filters, (deep, mixing) = given.pop("filters"), layer.get_weights()[:2]
+    filters = given.pop("filters")
     first = of_rank("DepthwiseConv", layer.rank)(**given | {"activation": None, "use_bias": False})
     second = of_rank("Conv", layer.rank)(
         filters,
@@ -153,7 +162,8 @@ def _halves_of_separable(shape: Shape, layer: Any) -> Chain:
         use_bias=layer.use_bias,
         dtype=layer.dtype,
     )
-    return Chain(shape, layer.dtype).add(first, deep).add(second, mixing, bias(layer))
+    chain = Chain(shape, layer.dtype).add(first, lambda: layer.get_weights()[:1])
+    return chain.add(second, lambda: layer.get_weights()[1:])
 
 
 def _separable_of_halves(shape: Shape, first: Any, second: Any) -> Chain | None:
@@ -167,16 +177,18 @@ def _separable_of_halves(shape: Shape, first: Any, second: Any) -> Chain | None:
         "use_bias": second.use_bias,
     }
     layer = of_rank("SeparableConv", first.rank)(**given)
-    return Chain(shape, first.dtype).add(layer, kernel(first), kernel(second), bias(second))
+    return Chain(shape, first.dtype).add(
+        layer, lambda: (kernel(first), kernel(second), bias(second))
+    )
 
 
 def _separable_to_full(shape: Shape, layer: Any) -> Chain | None:
-    deep, mixing = (each.astype("float64") for each in layer.get_weights()[:2])
-    channels, each = deep.shape[-2:]
-    mixing = mixing.reshape(channels, each, layer.filters)
-    product = np.einsum("...cm,cmf->...cf", deep, mixing)
-    conv = _conv(layer, filters=layer.filters)
-    return Chain(shape, layer.dtype).add(conv, rounded(product, layer.dtype), bias(layer))
+    def weights() -> tuple[Array | None, ...]:
+        deep, mixing = (each.astype("float64") for each in layer.get_weights()[:2])
+        product = np.einsum("...cm,cmf->...cf", deep, mixing.reshape(*deep.shape[-2:], -1))
+        return rounded(product, layer.dtype), bias(layer)
+
+    return Chain(shape, layer.dtype).add(_conv(layer, filters=layer.filters), weights)
 
 
 RULES = (

@@ -7,6 +7,7 @@ rounded once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from isoconv.conversion.chain import (
     ones,
     outputs_of,
     rounded,
+    side_by_side,
 )
 from isoconv.conversion.rule import LayerRule
 from isoconv.ir.geometry import Axis
@@ -45,6 +47,7 @@ from isoconv.layers.separable import BaseDepthwiseConv, BaseSeparableConv
 from isoconv.layers.transposed import BaseConvTranspose
 from isoconv.models.model import Model
 from isoconv.ops.recorder import Array
+from isoconv.ops.variable import without_initial_values
 from isoconv.reference.run import run
 from isoconv.rewriting.branches import joint_axis
 from isoconv.rewriting.products import product_axes, product_weights
@@ -95,6 +98,10 @@ def _scaled_after(shape: Shape, layer: Any, norm: Any) -> Chain | None:
     after = tuple(layer.compute_output_shape((None, *shape))[1:])
     if not is_linear(layer.activation) or not _is_on_channels(norm, layer, after):
         return None
+    return Chain(shape, layer.dtype).add(_with_bias(layer), lambda: _weights_after(layer, norm))
+
+
+def _weights_after(layer: Any, norm: Any) -> list[Array]:
     scale, shift = scale_and_shift(norm)
     *others, last = layer.get_weights()[: len(layer.get_weights()) - layer.use_bias]
     if isinstance(layer, BaseConvTranspose):
@@ -107,8 +114,7 @@ def _scaled_after(shape: Shape, layer: Any, norm: Any) -> Chain | None:
         new = evaluated(lambda w, s: make("mul", w, along_filters(s, w)), last, scale)
     old = bias(layer)
     total = shift if old is None else old * scale + shift
-    weights = [*others, rounded(new, layer.dtype), rounded(total, layer.dtype)]
-    return Chain(shape, layer.dtype).add(_with_bias(layer), *weights)
+    return [*others, rounded(new, layer.dtype), rounded(total, layer.dtype)]
 
 
 def _scaled_before(shape: Shape, norm: Any, layer: Any) -> Chain | None:
@@ -116,16 +122,16 @@ def _scaled_before(shape: Shape, norm: Any, layer: Any) -> Chain | None:
         return None
     if any(map(any, amounts(layer, shape) or [(1, 1)])):
         return None
-    scale, shift = scale_and_shift(norm)
-    w, groups = kernel(layer), layer.groups
-    new = evaluated(lambda v, s: make("mul", v, along_channels(s, v, groups)), w, scale)
-    more = evaluated(lambda v, t: constant_response(t, v, groups, w.ndim), w, shift).ravel()
-    old = bias(layer)
-    total = more if old is None else more + old
-    changed = again(layer, use_bias=True)
-    return Chain(shape, layer.dtype).add(
-        changed, rounded(new, layer.dtype), rounded(total, layer.dtype)
-    )
+
+    def weights() -> list[Array]:
+        scale, shift = scale_and_shift(norm)
+        w, groups = kernel(layer), layer.groups
+        new = evaluated(lambda v, s: make("mul", v, along_channels(s, v, groups)), w, scale)
+        more = evaluated(lambda v, t: constant_response(t, v, groups, w.ndim), w, shift).ravel()
+        old = bias(layer)
+        return [rounded(each, layer.dtype) for each in (new, more if old is None else more + old)]
+
+    return Chain(shape, layer.dtype).add(again(layer, use_bias=True), weights)
 
 
 def _product(shape: Shape, first: Any, second: Any) -> Chain | None:
@@ -141,13 +147,15 @@ def _product(shape: Shape, first: Any, second: Any) -> Chain | None:
     found = [(a, b) for a, b in pads if isinstance(a, int) and isinstance(b, int)]
     if len(found) < len(pads):
         return None
-    w = evaluated(lambda u, v: product_weights(u, v, *pair, axes), kernel(first), kernel(second))
-    total = bias(second)
-    own = bias(first)
-    if own is not None:
-        more = evaluated(lambda t, v: constant_response(t, v, 1, v.rank), own, kernel(second))
-        more = more.ravel()
-        total = more if total is None else more + total
+
+    def weights() -> list[Array]:
+        u, v, own, total = kernel(first), kernel(second), bias(first), bias(second)
+        w = evaluated(lambda u, v: product_weights(u, v, *pair, axes), u, v)
+        if own is not None:
+            more = evaluated(lambda t, v: constant_response(t, v, 1, v.rank), own, v).ravel()
+            total = more if total is None else more + total
+        return [rounded(each, second.dtype) for each in (w, total) if each is not None]
+
     joint = of_rank("Conv", first.rank)(
         second.filters,
         [axis.taps for axis in axes],
@@ -155,12 +163,10 @@ def _product(shape: Shape, first: Any, second: Any) -> Chain | None:
         dilation_rate=[axis.dilation for axis in axes],
         data_format="channels_last",
         activation=second.activation,
-        use_bias=total is not None,
+        use_bias=first.use_bias or second.use_bias,
         dtype=second.dtype,
     )
-    chain = Chain(shape, second.dtype).resize(found, "channels_last")
-    dtype = second.dtype
-    return chain.add(joint, rounded(w, dtype), None if total is None else rounded(total, dtype))
+    return Chain(shape, second.dtype).resize(found, "channels_last").add(joint, weights)
 
 
 # -- side by side -----------------------------------------------------------------------------
@@ -200,18 +206,25 @@ def merged_sum(shape: Shape, given: Sequence[Any]) -> Chain | None:
     if not convs or not all(_is_branch(each, convs[0]) for each in given):
         return None
     first = convs[0]
-    parts = [_branch(each, first, shape) for each in given]
-    axes: Sequence[Axis] = parts[0][1]
-    w, total = parts[0][0], parts[0][2]
-    for other, others, shift in parts[1:]:
-        joints = [joint_axis(*pair) for pair in zip(axes, others, strict=True)]
-        fits = [joint for joint in joints if joint is not None]
-        if len(fits) < len(joints):
+    windows = [_windows(each, first, shape) for each in given]
+    axes, joints = windows[0], []
+    for others in windows[1:]:
+        found = [joint_axis(*pair) for pair in zip(axes, others, strict=True)]
+        fits = [joint for joint in found if joint is not None]
+        if len(fits) < len(found):
             return None
-        taps = [joint.axis.taps for joint in fits]
-        w = evaluated(lambda u, s=[j.left for j in fits], t=taps: placed(u, s, t), w)
-        w = w + evaluated(lambda u, s=[j.right for j in fits], t=taps: placed(u, s, t), other)
-        axes, total = [joint.axis for joint in fits], total + shift
+        axes = [joint.axis for joint in fits]
+        joints.append(fits)
+
+    def weights() -> list[Array]:
+        (w, total), *rest = (_branch(each, first, shape) for each in given)
+        for fits, (other, shift) in zip(joints, rest, strict=True):
+            taps = [joint.axis.taps for joint in fits]
+            w = evaluated(lambda u, s=[j.left for j in fits], t=taps: placed(u, s, t), w)
+            w = w + evaluated(lambda u, s=[j.right for j in fits], t=taps: placed(u, s, t), other)
+            total = total + shift
+        return [rounded(w, first.dtype), rounded(total, first.dtype)]
+
     pads = [(a.low, a.high) for a in axes if isinstance(a.low, int) and isinstance(a.high, int)]
     if len(pads) < len(axes):
         return None
@@ -222,8 +235,7 @@ def merged_sum(shape: Shape, given: Sequence[Any]) -> Chain | None:
         padding="valid",
         use_bias=True,
     )
-    chain = Chain(shape, first.dtype).resize(pads, "channels_last")
-    chain.add(joint, rounded(w, first.dtype), rounded(total, first.dtype))
+    chain = Chain(shape, first.dtype).resize(pads, "channels_last").add(joint, weights)
     plain = [each for each in given if not isinstance(each, BaseConv)]
     same = tuple(chain.shape) == tuple(shape) or not plain
     return chain if same else None
@@ -245,22 +257,23 @@ def _is_branch(layer: Any, first: Any) -> bool:
     )
 
 
-def _branch(layer: Any, first: Any, shape: Shape) -> tuple[Array, Sequence[Axis], Any]:
-    """Weights, windows and shift of a branch, in float64."""
+def _windows(layer: Any, first: Any, shape: Shape) -> Sequence[Axis]:
+    """What a branch reads along each axis."""
+    return axes_of(layer, shape) if isinstance(layer, BaseConv) else (Axis(1),) * first.rank
+
+
+def _branch(layer: Any, first: Any, shape: Shape) -> tuple[Array, Array]:
+    """Weights and shift of a branch, in float64."""
+    none = np.zeros(first.filters)
     if isinstance(layer, BaseConv):
-        return kernel(layer).astype("float64"), axes_of(layer, shape), _shift(layer)
+        own = bias(layer)
+        return kernel(layer).astype("float64"), none if own is None else own.astype("float64")
     channels = int(shape[-1] or 0)
     w = evaluated(lambda: identity(channels, first.groups, first.rank, "float64"))
-    windows = (Axis(1),) * first.rank
     if layer is None:
-        return w, windows, 0.0
+        return w, none
     scale, shift = scale_and_shift(layer)
-    return w * scale, windows, shift
-
-
-def _shift(layer: Any) -> Any:
-    found = bias(layer)
-    return 0.0 if found is None else found.astype("float64")
+    return w * scale, shift
 
 
 def _concatenated(shape: Shape, model: Model) -> Chain | None:
@@ -283,11 +296,7 @@ def joined(shape: Shape, axis: int, given: Sequence[Any]) -> Chain | None:
     if not all(alike) or isinstance(first, BaseConvTranspose):
         return None
     wide = again(first, filters=sum(each.filters for each in given))
-    return Chain(shape, first.dtype).add(
-        wide,
-        np.concatenate([kernel(each) for each in given], axis=-1),
-        np.concatenate([each.bias.numpy() for each in given]) if first.use_bias else None,
-    )
+    return Chain(shape, first.dtype).add(wide, side_by_side(given))
 
 
 # -- pooling and look-ups ---------------------------------------------------------------------
@@ -304,8 +313,10 @@ def _averaging(shape: Shape, layer: Any) -> Chain | None:
         dtype=layer.dtype,
     )
     channels = int(shape[layer.channel_axis - 1] or 0)
-    w = np.full((*layer.pool_size, channels, 1), 1.0 / np.prod(layer.pool_size))
-    return Chain(shape, layer.dtype).add(deep, rounded(w, layer.dtype))
+    size = layer.pool_size
+    return Chain(shape, layer.dtype).add(
+        deep, lambda: [rounded(np.full((*size, channels, 1), 1.0 / prod(size)), layer.dtype)]
+    )
 
 
 def _lookups(shape: Shape, table: Any, layer: Any) -> Chain | None:
@@ -317,18 +328,24 @@ def _lookups(shape: Shape, table: Any, layer: Any) -> Chain | None:
     if outputs is None:
         return None
     given = Input(shape, dtype="int32")
-    rows = table.embeddings.numpy().astype("float64")
     found = []
-    for tap, w in enumerate(kernel(layer)):
-        values = rows @ w.astype("float64")
-        if tap == 0 and layer.use_bias:
-            values = values + layer.bias.numpy()
+    for tap in range(layer.kernel_size[0]):
         part = Embedding(table.input_dim, layer.filters, dtype=layer.dtype)
         moved = Slice([tap * layer.dilation_rate[0]], outputs, dtype="int32", autocast=False)(given)
-        found.append(part(moved))
-        part.set_weights([rounded(values, layer.dtype)])
+        with without_initial_values():
+            found.append(part(moved))
     total = layers.Add(dtype=layer.dtype)(found) if len(found) > 1 else found[0]
-    return Chain(shape, layer.dtype).add(Model(given, total)).activate(layer.activation)
+    chain = Chain(shape, layer.dtype).add(Model(given, total), lambda: _tables(table, layer))
+    return chain.activate(layer.activation)
+
+
+def _tables(table: Any, layer: Any) -> list[Array]:
+    """What each word adds at each tap; the bias is in the first."""
+    rows = table.embeddings.numpy().astype("float64")
+    found = [rows @ w.astype("float64") for w in kernel(layer)]
+    if layer.use_bias:
+        found[0] += layer.bias.numpy()
+    return [rounded(each, layer.dtype) for each in found]
 
 
 _SCALED: tuple[type[Layer], ...] = (

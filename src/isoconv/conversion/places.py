@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -11,6 +12,7 @@ from isoconv import layers
 from isoconv.conversion.chain import (
     Chain,
     Shape,
+    Values,
     arguments,
     axes_of,
     bias,
@@ -21,18 +23,24 @@ from isoconv.conversion.chain import (
     of_rank,
     ones,
     outputs_of,
+    repeated,
 )
 from isoconv.conversion.rule import LayerRule
+from isoconv.ir.geometry import Axis
 from isoconv.layers.convolution import BaseConv
 from isoconv.layers.dense import Dense
 from isoconv.layers.parts import Patches
 from isoconv.layers.reshaping import Flatten
+from isoconv.ops.recorder import Array
 
 HIGHEST = 3
 """The highest rank of which there are layers."""
 
 MOST_ELEMENTS = 1 << 24
 """Of a Toeplitz matrix: a larger one is not made."""
+
+MOST_TAPS = 512
+"""Of patches, which are gathered tap by tap."""
 
 
 def _with_axis(values: Any, place: int, value: Any) -> tuple[Any, ...]:
@@ -54,8 +62,8 @@ def _more_axes(place_last: bool) -> Any:
         for name in ("kernel_size", "strides", "dilation_rate"):
             new[name] = _with_axis(new[name], place, 1)
         chain = Chain(shape, layer.dtype).reshape(*_with_axis(shape, place, 1))
-        w = np.expand_dims(kernel(layer), place)
-        chain.add(of_rank("Conv", rank + 1)(**new), w, bias(layer))
+        conv = of_rank("Conv", rank + 1)(**new)
+        chain.add(conv, lambda: (np.expand_dims(kernel(layer), place), bias(layer)))
         return chain.reshape(*_without(chain.shape, place))
 
     return build
@@ -76,7 +84,8 @@ def _fewer_axes(shape: Shape, layer: Any) -> Chain | None:
     for name in ("kernel_size", "strides", "dilation_rate"):
         new[name] = _without(new[name], place)
     chain = Chain(shape, layer.dtype).reshape(*_without(shape, place))
-    chain.add(of_rank("Conv", rank - 1)(**new), np.squeeze(kernel(layer), place), bias(layer))
+    conv = of_rank("Conv", rank - 1)(**new)
+    chain.add(conv, lambda: (np.squeeze(kernel(layer), place), bias(layer)))
     return chain.reshape(*_with_axis(chain.shape, place, 1))
 
 
@@ -92,7 +101,8 @@ def _channels_as_axis(shape: Shape, layer: Any) -> Chain | None:
         "dilation_rate": (*layer.dilation_rate, 1),
     }
     chain = Chain(shape, layer.dtype).reshape(*shape, 1)
-    chain.add(of_rank("Conv", rank + 1)(**new), kernel(layer)[..., None, :], bias(layer))
+    conv = of_rank("Conv", rank + 1)(**new)
+    chain.add(conv, lambda: (kernel(layer)[..., None, :], bias(layer)))
     return chain.reshape(*chain.shape[:-2], layer.filters)
 
 
@@ -107,7 +117,8 @@ def _axis_as_channels(shape: Shape, layer: Any) -> Chain | None:
     for name in ("kernel_size", "strides", "dilation_rate"):
         new[name] = new[name][:-1]
     chain = Chain(shape, layer.dtype).reshape(*shape[:-1])
-    chain.add(of_rank("Conv", rank - 1)(**new), kernel(layer)[..., 0, :], bias(layer))
+    conv = of_rank("Conv", rank - 1)(**new)
+    chain.add(conv, lambda: (kernel(layer)[..., 0, :], bias(layer)))
     return chain.reshape(*chain.shape[:-1], 1, layer.filters)
 
 
@@ -118,10 +129,9 @@ def _dense(layer: Any) -> Dense:
     return Dense(layer.filters, **common(layer))
 
 
-def _rows(layer: Any) -> Any:
-    """The kernel as the rows of a Dense: (taps * channels, filters)."""
-    w = kernel(layer)
-    return w.reshape(-1, w.shape[-1])
+def _rows(layer: Any) -> Values:
+    """The weights of a Dense whose rows are the kernel's: (taps * channels, filters)."""
+    return lambda: (kernel(layer).reshape(-1, layer.filters), bias(layer))
 
 
 def _conv(layer: Dense, rank: int, kernel_size: Any, **options: Any) -> Any:
@@ -137,16 +147,18 @@ def _pointwise_to_dense(shape: Shape, layer: Any) -> Chain | None:
     if not ones(layer.strides):
         pooling = of_rank("MaxPooling", layer.rank)
         chain.add(pooling(1, strides=layer.strides, data_format="channels_last"))
-    return chain.add(_dense(layer), _rows(layer), bias(layer))
+    return chain.add(_dense(layer), _rows(layer))
 
 
 def _dense_to_pointwise(shape: Shape, layer: Dense) -> Chain | None:
     rank = len(shape) - 1
     if not 1 <= rank <= HIGHEST:
         return None
-    w = kernel(layer)
-    conv = _conv(layer, rank, 1)
-    return Chain(shape, layer.dtype).add(conv, w.reshape(*(1,) * rank, *w.shape), bias(layer))
+    taps = (1,) * rank
+    return Chain(shape, layer.dtype).add(
+        _conv(layer, rank, taps),
+        lambda: (kernel(layer).reshape(*taps, -1, layer.units), bias(layer)),
+    )
 
 
 def _to_time_distributed(shape: Shape, layer: Any) -> Chain | None:
@@ -155,7 +167,7 @@ def _to_time_distributed(shape: Shape, layer: Any) -> Chain | None:
     if not ones(layer.kernel_size) or not ones(layer.strides):
         return None
     return Chain(shape, layer.dtype).add(
-        layers.TimeDistributed(_dense(layer), dtype=layer.dtype), _rows(layer), bias(layer)
+        layers.TimeDistributed(_dense(layer), dtype=layer.dtype), _rows(layer)
     )
 
 
@@ -165,7 +177,7 @@ def _whole_to_dense(shape: Shape, layer: Any) -> Chain | None:
     if not whole or not fits or not is_last(layer):
         return None
     chain = Chain(shape, layer.dtype).add(Flatten(data_format="channels_last"))
-    chain.add(_dense(layer), _rows(layer), bias(layer))
+    chain.add(_dense(layer), _rows(layer))
     return chain.reshape(*(1,) * layer.rank, layer.filters)
 
 
@@ -174,8 +186,9 @@ def _dense_to_whole(shape: Shape, flatten: Flatten, layer: Dense) -> Chain | Non
     if sizes is None or not 1 <= rank <= HIGHEST or flatten.data_format != "channels_last":
         return None
     conv = _conv(layer, rank, tuple(sizes[:-1]))
-    w = kernel(layer).reshape(*sizes, layer.units)
-    return Chain(shape, layer.dtype).add(conv, w, bias(layer)).reshape(layer.units)
+    chain = Chain(shape, layer.dtype)
+    chain.add(conv, lambda: (kernel(layer).reshape(*sizes, layer.units), bias(layer)))
+    return chain.reshape(layer.units)
 
 
 def _frames(shape: Shape, layer: Any) -> Chain | None:
@@ -199,7 +212,7 @@ def _frames(shape: Shape, layer: Any) -> Chain | None:
 
 def _frames_to_dense(shape: Shape, layer: Any) -> Chain | None:
     chain = _frames(shape, layer)
-    return chain and chain.add(_dense(layer), _rows(layer), bias(layer))
+    return chain and chain.add(_dense(layer), _rows(layer))
 
 
 def _frames_in_batch(shape: Shape, layer: Any) -> Chain | None:
@@ -209,17 +222,19 @@ def _frames_in_batch(shape: Shape, layer: Any) -> Chain | None:
     frames = chain.shape[0]
     chain.reshape(frames, *layer.kernel_size, shape[-1])
     inner = of_rank("Conv", 1)(**arguments(layer) | {"strides": 1})
-    chain.add(layers.TimeDistributed(inner, dtype=layer.dtype), kernel(layer), bias(layer))
+    chain.add(layers.TimeDistributed(inner, dtype=layer.dtype), layer.get_weights)
     return chain.reshape(frames, layer.filters)
 
 
 def _to_patches(shape: Shape, layer: Any) -> Chain | None:
     if layer.groups > 1 or layer.padding != "valid" or not is_last(layer):
         return None
+    if prod(layer.kernel_size) > MOST_TAPS:
+        return None
     chain = Chain(shape, layer.dtype).add(
         Patches(layer.kernel_size, layer.strides, layer.dilation_rate)
     )
-    return chain.add(_dense(layer), _rows(layer), bias(layer))
+    return chain.add(_dense(layer), _rows(layer))
 
 
 def _from_patches(frames_only: bool) -> Any:
@@ -228,9 +243,9 @@ def _from_patches(frames_only: bool) -> Any:
             return None
         rank = len(patches.size)
         moves = {"strides": patches.strides, "dilation_rate": patches.rates}
-        w = kernel(layer).reshape(*patches.size, -1, layer.units)
         return Chain(shape, layer.dtype).add(
-            _conv(layer, rank, patches.size, **moves), w, bias(layer)
+            _conv(layer, rank, patches.size, **moves),
+            lambda: (kernel(layer).reshape(*patches.size, -1, layer.units), bias(layer)),
         )
 
     return build
@@ -242,26 +257,28 @@ def _to_toeplitz(shape: Shape, layer: Any) -> Chain | None:
         return None
     if prod(sizes) * prod(outputs) * layer.filters > MOST_ELEMENTS:
         return None
-    lengths, axes = sizes[:-1], axes_of(layer, shape)
-    matrix = kernel(layer)
-    for axis, length in zip(axes, lengths, strict=True):
-        matrix = np.tensordot(matrix, _meetings(axis, length), ([0], [1]))
-    # [c, f, (i, o) an axis] to [i..., c, o..., f].
-    rank = layer.rank
-    ins, outs = range(2, 2 * rank + 2, 2), range(3, 2 * rank + 2, 2)
-    matrix = matrix.transpose(*ins, 0, *outs, 1).reshape(prod(sizes), -1)
-    count = matrix.shape[1] // layer.filters
-    b = bias(layer)
-    dense = Dense(matrix.shape[1], use_bias=layer.use_bias, dtype=layer.dtype)
+    count, axes = prod(outputs), axes_of(layer, shape)
+    dense = Dense(count * layer.filters, use_bias=layer.use_bias, dtype=layer.dtype)
     chain = Chain(shape, layer.dtype).add(Flatten(data_format="channels_last"))
-    chain.add(dense, matrix, None if b is None else np.tile(b, count))
+    chain.add(dense, lambda: (_toeplitz(layer, axes, sizes), repeated(bias(layer), count)))
     return chain.reshape(*outputs, layer.filters).activate(layer.activation)
 
 
-def _meetings(axis: Any, length: int) -> Any:
+def _toeplitz(layer: Any, axes: Sequence[Axis], sizes: Sequence[int]) -> Array:
+    """The matrix of a convolution between flat inputs and flat outputs."""
+    matrix = kernel(layer)
+    for axis, length in zip(axes, sizes, strict=False):
+        matrix = np.tensordot(matrix, _meetings(axis, length), ([0], [1]))
+    # [c, f, (i, o) an axis] to [i..., c, o..., f].
+    ins, outs = range(2, matrix.ndim, 2), range(3, matrix.ndim, 2)
+    return matrix.transpose(*ins, 0, *outs, 1).reshape(prod(sizes), -1)
+
+
+def _meetings(axis: Any, length: int) -> Array:
     """[i, k, o]: 1 where output o meets input i at tap k."""
     i, k, o = np.ogrid[0:length, 0 : axis.taps, 0 : axis.output(length)]
-    return (i == o * axis.stride + k * axis.dilation - axis.low).astype(np.float32)
+    meets: Array = i == o * axis.stride + k * axis.dilation - axis.low
+    return meets.astype(np.float32)
 
 
 RULES = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from isoconv.conversion.chain import Chain, Shape
+from isoconv.conversion.chain import Chain, Pending, Shape
 from isoconv.conversion.describe import name_of
 from isoconv.conversion.rule import LayerRule
 from isoconv.conversion.rules import ALL
@@ -18,46 +18,59 @@ _LONGEST = 10
 
 @dataclass(frozen=True)
 class Found:
-    """A chain of layers, and the rules that led to it, in order."""
+    """A chain of layers, and the rules that led to it, in order.
 
-    layers: tuple[Layer, ...]
-    rules: tuple[LayerRule, ...]
+    plan: the layers, which have their weights once those that are `pending` are filled in, in this
+    order.
+    """
+
+    plan: tuple[Layer, ...]
+    rules: tuple[LayerRule, ...] = ()
+    pending: tuple[Pending, ...] = ()
 
     @property
     def name(self) -> str:
-        return name_of(self.layers)
+        return name_of(self.plan)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers with their weights."""
+        self.fill()
+        return self.plan
+
+    def fill(self) -> None:
+        """Gives the layers their weights, if they have not had them."""
+        for each in self.pending:
+            each.fill()
 
 
 def reachable(given: Sequence[Layer], shape: Shape, depth: int) -> Iterator[Found]:
     """The chains that up to `depth` rules lead to, nearest first, each once; the first is the
     given one. Shapes are without the batch.
     """
-    start = Found(tuple(given), ())
+    start = Found(tuple(given))
     seen, latest = {start.name}, [start]
     yield start
     for _ in range(depth):
         nearer, latest = latest, []
         for found in nearer:
             for new in _next(found, shape):
-                if new.name not in seen and len(new.layers) <= _LONGEST:
+                if new.name not in seen and len(new.plan) <= _LONGEST:
                     seen.add(new.name)
                     latest.append(new)
                     yield new
 
 
 def _next(found: Found, shape: Shape) -> Iterator[Found]:
-    shapes = shapes_along(found.layers, shape)
+    shapes = shapes_along(found.plan, shape)
     for rule in ALL:
         width = len(rule.takes)
-        for place in range(len(found.layers) - width + 1):
-            chain = applied(rule, shapes[place], found.layers[place : place + width])
+        for place in range(len(found.plan) - width + 1):
+            chain = applied(rule, shapes[place], found.plan[place : place + width])
             if chain is not None:
-                layers = (
-                    *found.layers[:place],
-                    *chain.layers,
-                    *found.layers[place + width :],
-                )
-                yield Found(tidy(layers, shape), (*found.rules, rule))
+                plan = (*found.plan[:place], *chain.plan, *found.plan[place + width :])
+                rules, pending = (*found.rules, rule), (*found.pending, *chain.pending)
+                yield Found(tidy(plan, shape), rules, pending)
 
 
 def tidy(layers: Sequence[Layer], shape: Shape) -> tuple[Layer, ...]:

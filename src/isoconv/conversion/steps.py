@@ -22,6 +22,7 @@ from isoconv.conversion.chain import (
     of_rank,
     ones,
     outputs_of,
+    repeated,
 )
 from isoconv.conversion.rule import LayerRule
 from isoconv.ir.geometry import span
@@ -34,6 +35,7 @@ from isoconv.layers.separable import BaseDepthwise
 from isoconv.layers.spatial import Spatial
 from isoconv.layers.transposed import BaseConvTranspose
 from isoconv.ops.program import symbolic
+from isoconv.ops.recorder import Array
 from isoconv.ops.windows import transpose_axes
 
 # -- dilation ---------------------------------------------------------------------------------
@@ -42,14 +44,16 @@ from isoconv.ops.windows import transpose_axes
 def _stuffed(shape: Shape, layer: Any) -> Chain | None:
     if ones(layer.dilation_rate):
         return None
-    w, *rest = layer.get_weights()
     rates = layer.dilation_rate
     size = [span(k, d) for k, d in zip(layer.kernel_size, rates, strict=True)]
-    wide = np.zeros((*size, *w.shape[layer.rank :]), w.dtype)
-    wide[tuple(slice(None, None, d) for d in rates)] = w
-    return Chain(shape, layer.dtype).add(
-        again(layer, kernel_size=size, dilation_rate=1), wide, *rest
-    )
+
+    def weights() -> list[Array]:
+        w, *rest = layer.get_weights()
+        wide = np.zeros((*size, *w.shape[layer.rank :]), w.dtype)
+        wide[tuple(slice(None, None, d) for d in rates)] = w
+        return [wide, *rest]
+
+    return Chain(shape, layer.dtype).add(again(layer, kernel_size=size, dilation_rate=1), weights)
 
 
 def _to_batch(shape: Shape, layer: Any) -> Chain | None:
@@ -58,7 +62,7 @@ def _to_batch(shape: Shape, layer: Any) -> Chain | None:
     if outputs is None or undone or layer.padding != "valid" or not is_last(layer):
         return None
     chain = Chain(shape, layer.dtype).add(SpaceToBatch(layer.dilation_rate))
-    chain.add(again(layer, dilation_rate=1), *layer.get_weights())
+    chain.add(again(layer, dilation_rate=1), layer.get_weights)
     return chain.add(BatchToSpace(layer.dilation_rate, outputs))
 
 
@@ -70,7 +74,7 @@ def _from_batch(shape: Shape, first: Any, layer: Any, last: Any) -> Chain | None
     outputs = outputs_of(dilated, shape)
     if outputs is None or tuple(outputs) != last.sizes:
         return None
-    return Chain(shape, layer.dtype).add(dilated, *layer.get_weights())
+    return Chain(shape, layer.dtype).add(dilated, layer.get_weights)
 
 
 # -- strides ----------------------------------------------------------------------------------
@@ -79,7 +83,7 @@ def _from_batch(shape: Shape, first: Any, layer: Any, last: Any) -> Chain | None
 def _every_s_th(shape: Shape, layer: Any) -> Chain | None:
     if ones(layer.strides) or layer.padding == "same":
         return None
-    chain = Chain(shape, layer.dtype).add(again(layer, strides=1), *layer.get_weights())
+    chain = Chain(shape, layer.dtype).add(again(layer, strides=1), layer.get_weights)
     pooling = of_rank("MaxPooling", layer.rank)
     return chain.add(pooling(1, strides=layer.strides, data_format=layer.data_format))
 
@@ -88,9 +92,7 @@ def _strided(shape: Shape, layer: Any, pooling: Any) -> Chain | None:
     fits = ones(layer.strides) and layer.padding != "same" and ones(pooling.pool_size)
     if not fits or pooling.rank != layer.rank or pooling.data_format != layer.data_format:
         return None
-    return Chain(shape, layer.dtype).add(
-        again(layer, strides=pooling.strides), *layer.get_weights()
-    )
+    return Chain(shape, layer.dtype).add(again(layer, strides=pooling.strides), layer.get_weights)
 
 
 def _space_to_depth(shape: Shape, layer: Any) -> Chain | None:
@@ -108,8 +110,8 @@ def _space_to_depth(shape: Shape, layer: Any) -> Chain | None:
     if rank > 1:
         chain.add(layers.Permute((*order, 2 * rank + 1)))
     chain.reshape(*blocks, prod(steps) * sizes[-1])
-    w = _blocked(kernel(layer), taps, steps)
-    return chain.add(again(layer, kernel_size=taps, strides=1), w, bias(layer))
+    conv = again(layer, kernel_size=taps, strides=1)
+    return chain.add(conv, lambda: (_blocked(kernel(layer), taps, steps), bias(layer)))
 
 
 def _blocked(w: Any, taps: Any, steps: Any) -> Any:
@@ -130,7 +132,7 @@ def _explicit(shape: Shape, layer: Any) -> Chain | None:
     if found is None:
         return None
     chain = Chain(shape, layer.dtype).resize(found, layer.data_format)
-    return chain.add(again(layer, padding="valid"), *layer.get_weights())
+    return chain.add(again(layer, padding="valid"), layer.get_weights)
 
 
 def _implicit(shape: Shape, padding: Any, layer: Any) -> Chain | None:
@@ -140,7 +142,7 @@ def _implicit(shape: Shape, padding: Any, layer: Any) -> Chain | None:
     for mode in ("same", "causal")[: 2 if layer.rank == 1 else 1]:
         new = again(layer, padding=mode)
         if amounts(new, shape) == list(padding.amounts):
-            return Chain(shape, layer.dtype).add(new, *layer.get_weights())
+            return Chain(shape, layer.dtype).add(new, layer.get_weights)
     return None
 
 
@@ -188,7 +190,7 @@ def _zeros_between(shape: Shape, layer: Any) -> Chain | None:
         **common(layer),
     )
     chain = Chain(shape, layer.dtype).add(ZeroStuffing(layer.strides)).resize(pads, "channels_last")
-    return chain.add(conv, turned(kernel(layer), layer.groups), bias(layer))
+    return chain.add(conv, lambda: (turned(kernel(layer), layer.groups), bias(layer)))
 
 
 def _without_zeros_between(
@@ -210,7 +212,8 @@ def _without_zeros_between(
         "padding": "valid",
     }
     new = of_rank("Conv", layer.rank, "Transpose")(**given)
-    chain = Chain(shape, layer.dtype).add(new, turned(kernel(layer), layer.groups), bias(layer))
+    chain = Chain(shape, layer.dtype)
+    chain.add(new, lambda: (turned(kernel(layer), layer.groups), bias(layer)))
     return chain.resize(crops, "channels_last")
 
 
@@ -236,11 +239,14 @@ def _depth_to_space(shape: Shape, layer: Any) -> Chain | None:
         dtype=layer.dtype,
         data_format="channels_last",
     )
-    # [k..., f, c] in blocks of s taps: [k / s, (s..., f), c].
-    w = _blocked(kernel(layer), taps, steps)
-    b = bias(layer)
+
+    def weights() -> tuple[Array | None, ...]:
+        # [k..., f, c] in blocks of s taps: [k / s, (s..., f), c].
+        w = _blocked(kernel(layer), taps, steps)
+        return turned(w, 1), repeated(bias(layer), prod(steps))
+
     chain = Chain(shape, layer.dtype).resize([(t - 1, t - 1) for t in taps], "channels_last")
-    chain.add(conv, turned(w, 1), None if b is None else np.tile(b, prod(steps)))
+    chain.add(conv, weights)
     chain.reshape(*blocks, *steps, filters)
     if rank > 1:
         pairs = [place for i in range(rank) for place in (i + 1, rank + i + 1)]
@@ -269,9 +275,7 @@ def _formatted(first: bool) -> Any:
             config = layer.get_config() | {"data_format": wanted, "name": None}
             new = type(layer).from_config(config)
         chain = (
-            Chain(shape, layer.dtype)
-            .add(to_front if first else to_end)
-            .add(new, *layer.get_weights())
+            Chain(shape, layer.dtype).add(to_front if first else to_end).add(new, layer.get_weights)
         )
         if len(chain.shape) == rank + 1:
             chain.add(to_end if first else to_front)

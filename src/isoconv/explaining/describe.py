@@ -8,9 +8,10 @@ from math import prod
 from typing import Any
 
 from isoconv import dtypes, spec
+from isoconv.conversion.forms import forms
 from isoconv.errors import ArgumentError
 from isoconv.errors import explain as message
-from isoconv.explaining.facts import KernelFacts, LayerFacts, Reading, WeightFacts
+from isoconv.explaining.facts import FormFacts, KernelFacts, LayerFacts, Reading, WeightFacts
 from isoconv.explaining.kernels import arena_bytes, kernels, planned, timed
 from isoconv.explaining.operations import operations
 from isoconv.explaining.reach import element, reach
@@ -70,6 +71,7 @@ def explain(
             "between": arena_bytes(program),
         },
         machine={"processor": machine.cpu, "vector_bits": machine.vector_bits},
+        forms=_forms(found) if found.single and len(found.inputs) == 1 else (),
     )
 
 
@@ -113,6 +115,21 @@ def _facts(name: str, call: Noted, found: Traced, batch: int) -> LayerFacts:
         },
         reads=_reading(output, given[0], reached),
         field=_reading(output, found.inputs[0], reached),
+    )
+
+
+def _forms(found: Traced) -> tuple[FormFacts, ...]:
+    """The other forms that one rule leads to."""
+    return tuple(
+        FormFacts(
+            name=form.name,
+            rows=tuple(rule.number for rule in form.rules),
+            numeric=form.numeric,
+            parameters=form.params,
+            multiply_adds=form.macs,
+            bytes=form.bytes,
+        )
+        for form in forms(found.layer, _shape(found.inputs[0]), depth=1)[1:]
     )
 
 

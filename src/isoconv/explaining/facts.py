@@ -105,6 +105,23 @@ class RuleFacts:
 
 
 @dataclass(frozen=True)
+class FormFacts:
+    """Another form in which a layer is the same function.
+
+    name: its layers in words. rows: of the equations that lead to it. numeric: "exact" for the same
+    sums, "folding" where weights are computed beforehand. parameters; multiply_adds and bytes (of
+    the weights and of what its layers give) for one sample.
+    """
+
+    name: str
+    rows: tuple[str, ...]
+    numeric: str
+    parameters: int
+    multiply_adds: int | None
+    bytes: int | None
+
+
+@dataclass(frozen=True)
 class Reading:
     """What one output element reads of an input: from `first` to `last`, `count` positions of each
     axis, the batch left out.

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from isoconv.explaining.facts import AxisFacts, KernelFacts, LayerFacts, OperationFacts, Reading
+from isoconv.explaining.facts import (
+    AxisFacts,
+    FormFacts,
+    KernelFacts,
+    LayerFacts,
+    OperationFacts,
+    Reading,
+)
 from isoconv.sections import Section, duration, size
 
 # Taps listed one by one; more are told by their ends.
@@ -15,6 +22,7 @@ _LISTED = 7
 
 def sections(
     layer: LayerFacts,
+    forms: Sequence[FormFacts],
     kernels: Sequence[KernelFacts],
     machine: dict[str, Any],
     positions: Sequence[int],
@@ -26,7 +34,7 @@ def sections(
     found += [_channels(operation) for operation in layer.operations]
     found += [_parameters(layer), _arithmetic(layer)]
     found += [_feeds(operation, positions) for operation in layer.operations if mixes(operation)]
-    return [*found, _field(layer), _here(kernels, machine)]
+    return [*found, _field(layer), *_forms(forms), _here(kernels, machine)]
 
 
 def mixes(operation: OperationFacts) -> bool:
@@ -242,6 +250,19 @@ def describe(reading: Reading, whole: Sequence[int]) -> str:
         return "nothing of the input"
     each = zip(reading.count, whole, strict=True)
     return " x ".join("all" if n == size_ else f"{n} of {size_}" for n, size_ in each)
+
+
+def _forms(forms: Sequence[FormFacts]) -> list[Section]:
+    """The equal forms, where there are any."""
+    if not forms:
+        return []
+    rows = [("form", "row", "params", "mult-adds", "memory")]
+    for form in forms:
+        macs = "" if form.multiply_adds is None else f"{form.multiply_adds:,}"
+        memory = "" if form.bytes is None else size(form.bytes)
+        rows.append((form.name, " ".join(form.rows), f"{form.parameters:,}", macs, memory))
+    words = ["The same function, weights carried over; row: of the equations it follows from."]
+    return [Section("Equal forms", words, rows, True, (2, 3, 4))]
 
 
 def _here(kernels: Sequence[KernelFacts], machine: dict[str, Any]) -> Section:

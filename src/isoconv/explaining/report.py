@@ -8,7 +8,7 @@ from typing import Any
 
 from isoconv.errors import ArgumentError, explain
 from isoconv.explaining import layer_words, model_words
-from isoconv.explaining.facts import KernelFacts, LayerFacts, RuleFacts, Shape
+from isoconv.explaining.facts import FormFacts, KernelFacts, LayerFacts, RuleFacts, Shape
 from isoconv.sections import Section, as_html, as_text
 
 
@@ -19,7 +19,8 @@ class Explanation:
     single: whether it is one layer. layers: those that call no others, in order. kernels: what runs
     here when it predicts `batch` samples. rules: what was rewritten before they were chosen.
     parameters: all, `trainable` those that training changes. memory: bytes for the batch; "between"
-    is what kernels hand to each other.
+    is what kernels hand to each other. forms: of a layer that was explained by itself, the equal
+    ones that one rule leads to.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Explanation:
     trainable: int
     memory: dict[str, int]
     machine: dict[str, Any]
+    forms: tuple[FormFacts, ...] = ()
 
     @property
     def multiply_adds(self) -> int:
@@ -72,7 +74,8 @@ class Explanation:
     def sections(self, positions: Sequence[int] = ()) -> list[Section]:
         """What is said, in order. positions: outputs of a single layer whose inputs are listed."""
         if self.single:
-            return layer_words.sections(self.layers[0], self.kernels, self.machine, positions)
+            (layer,) = self.layers
+            return layer_words.sections(layer, self.forms, self.kernels, self.machine, positions)
         return model_words.sections(self)
 
     def as_data(self) -> dict[str, Any]:

@@ -134,10 +134,9 @@ def _forms(model: Model, threads: int) -> Iterator[_Racer]:
     chain = model.layers[1:]
     if len(chain) != 1 or isinstance(chain[0], Model):
         return
-    for form in forms(chain[0], model.inputs[0].shape[1:]):
-        if len(form.rules) == 1:
-            rules = tuple(f"row {rule.number}: {rule.title}" for rule in form.rules)
-            yield _Racer(form.name, Isoconv(threads), form.model, rules)
+    for form in forms(chain[0], model.inputs[0].shape[1:], depth=1)[1:]:
+        rules = tuple(f"row {rule.number}: {rule.title}" for rule in form.rules)
+        yield _Racer(form.name, Isoconv(threads), form.model, rules)
 
 
 def _rival(given: Any, model: Model, answer: Race, threads: int) -> _Racer:
