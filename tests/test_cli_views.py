@@ -89,6 +89,47 @@ def test_activations_are_shown_and_written(isoconv, saved):
     assert np.array_equal(np.load("seen/first.npy"), expected)
 
 
+PICTURES = {
+    "a kernel": (("explain", "Conv1D(2, 4)", "-i", "10x3"), "k.svg", "Conv1D(2, 4) on (10, 3)"),
+    "one that moves": (("explain", "Conv1D(1, 2)", "-i", "4x1"), "k.html", "1 of 3|data-frames"),
+    "a layer within": (
+        ("explain", "model.keras", "--layer", "first", "--position", "7", "--no-measure"),
+        "k.svg",
+        "output [7] of filter 0",
+    ),
+    "fields": (("explain", "model.keras", "--no-measure"), "f.svg", "<svg"),
+    "a graph": (("summary", "model.keras"), "g.svg", "first: 26"),
+    "activations": (("activations", "model.keras", "x.npy", "--sample", "6"), "a.svg", "<svg"),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_are_written_beside_the_answer(name, isoconv, saved, tmp_path):
+    command, file, words = PICTURES[name]
+    code, out, err = isoconv(*command, "--picture", file)
+    assert (code, err) == (0, "")
+    assert out.endswith(f"Written: {file}\n")
+    assert re.search("|".join(map(re.escape, words.split("|"))), (tmp_path / file).read_text())
+    assert json.loads(isoconv(*command, "--picture", file, "--json")[1])
+
+
+NO_PICTURES = {
+    "k.bmp": (("explain", "Conv1D(2, 4)", "-i", "10x3"), "expected .svg, .html"),
+    "no/k.svg": (("explain", "Conv1D(2, 4)", "-i", "10x3"), "no folder no"),
+    "f.gif": (("explain", "model.keras", "--no-measure"), "expected .svg, .png, .pdf"),
+    "a.png": (("activations", "model.keras", "x.npy", "--sample", "7"), "sample 7 of [7]"),
+}
+
+
+@pytest.mark.parametrize("file", NO_PICTURES)
+def test_pictures_that_cannot_be_are_told_in_a_line(file, isoconv, saved):
+    command, words = NO_PICTURES[file]
+    code, out, err = isoconv(*command, "--picture", file)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert err.startswith("Error: ")
+
+
 def test_two_inputs_are_given_in_order_or_by_name(isoconv, tmp_path):
     a, b = ic.Input((3,), name="a"), ic.Input((3,), name="b")
     ic.Model([a, b], layers.Subtract(name="less")([a, b])).save(tmp_path / "two.keras")

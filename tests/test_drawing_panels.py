@@ -92,7 +92,7 @@ def test_images_and_volumes_are_tiles(shape):
 
 
 def test_vectors_are_bars_and_several_inputs_are_all_shown():
-    a, b = ic.Input((3,)), ic.Input((5, 2))
+    a, b = ic.Input((3,), name="a"), ic.Input((5, 2), name="b")
     joined = layers.Concatenate()([a, layers.Flatten()(b)])
     net = ic.Model([a, b], layers.Dense(4, name="end")(joined))
     x = [RNG.normal(size=(2, 3)), RNG.normal(size=(2, 5, 2))]
@@ -101,6 +101,10 @@ def test_vectors_are_bars_and_several_inputs_are_all_shown():
     assert heights == ic.activations(net, x, "end")["end"][1].tolist()
     titles = [axes.get_title("left") for axes in figure.axes]
     assert {"input 0", "input 1", "end"} <= set(titles)
+    named = draw.activations(net, {"b": x[1], "a": x[0]}, "end", sample=1)
+    assert [axes.get_title("right") for axes in named.axes] == [
+        axes.get_title("right") for axes in figure.axes
+    ]
 
 
 # -- receptive fields and weights -------------------------------------------------------------

@@ -23,6 +23,7 @@ def print_json(data: Any) -> None:
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on a terminal, gone in the end: a function of how much is done, and of how much."""
-    with Progress(console=errors(), transient=True) as bar:
+    console = errors()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, count: bar.update(task, completed=done, total=count)

@@ -10,7 +10,8 @@ import numpy as np
 import typer
 
 from isoconv import demo as demonstration
-from isoconv.cli import arguments
+from isoconv import drawing
+from isoconv.cli import arguments, pictures
 from isoconv.cli.app import SEE, app
 from isoconv.cli.output import Json, print_json, progress
 from isoconv.explaining.activations import activations as activations_of
@@ -40,14 +41,21 @@ def demo(json: Json = False) -> None:
 
 
 @app.command(rich_help_panel=SEE)
-def summary(file: Model, json: Json = False) -> None:
-    """Show the layers of a model file, their shapes and parameters.
+def summary(file: Model, picture: pictures.Picture = None, json: Json = False) -> None:
+    """Show the layers of a model file, their shapes and parameters; with --picture as a graph.
 
-    Example: isoconv summary model.keras
+    Examples:
+
+    isoconv summary model.keras
+
+    isoconv summary model.onnx --picture graph.svg
     """
     model = arguments.model(file)
+    if picture is not None:
+        pictures.write(drawing.model(model), picture)
     if not json:
         model.summary(print_fn=typer.echo)
+        typer.echo(pictures.told(picture), nl=picture is not None)
         return
     print_json(
         {
@@ -83,29 +91,35 @@ def explain(
         bool | None,
         typer.Option("--measure/--no-measure", help="Time each kernel; models are unless told."),
     ] = None,
+    picture: pictures.Picture = None,
     json: Json = False,
 ) -> None:
     """Explain layers: shapes with their arithmetic, parameters, what each output reads.
 
     Of a model it shows a table by layer with the receptive field, the share of time, and the
-    kernels that take most; --json gives all.
+    kernels that take most; --json gives all. --picture shows the kernel of a layer over its input
+    with all numbers, and of a model how much of the input each layer reads.
 
     Examples:
 
     isoconv explain "Conv1D(64, 3)" --input 600x300
+
+    isoconv explain "Conv1D(2, 4)" --input 10x3 --picture kernel.gif
 
     isoconv explain "Conv1D(8, 5) > MaxPooling1D(2) > Flatten() > Dense(3)" -i 100x4
 
     isoconv explain model.keras --layer conv1d --position 7
     """
     model = arguments.layer_or_model(target)
-    found = explanation_of(model, arguments.shapes(input), batch=batch, measure=measure)
+    shapes = arguments.shapes(input)
+    found = explanation_of(model, shapes, batch=batch, measure=measure)
+    found = found if layer is None else found.of_layer(layer)
+    pictures.explained(model, shapes, layer, position or (), picture)
     if json:
-        print_json(found.as_data() if layer is None else found.of_layer(layer).as_data())
+        print_json(found.as_data())
         return
-    typer.echo(
-        as_text((found if layer is None else found.of_layer(layer)).sections(position or ()))
-    )
+    typer.echo(as_text(found.sections(position or ())))
+    typer.echo(pictures.told(picture), nl=picture is not None)
 
 
 @app.command(rich_help_panel=SEE)
@@ -127,20 +141,29 @@ def activations(
         typer.Option(file_okay=False, help="A folder for one .npy file a layer."),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Samples computed at once.")] = 32,
+    picture: pictures.Picture = None,
+    sample: Annotated[int, typer.Option(min=0, help="The sample that the picture shows.")] = 0,
     json: Json = False,
 ) -> None:
     """Show what the layers of a model give for some input, and write it to files.
 
     Everything is computed in one pass, batch by batch: input and files may be larger than memory.
 
-    Example: isoconv activations model.keras x.npy --layers Conv1D --out seen
+    Examples:
+
+    isoconv activations model.keras x.npy --layers Conv1D --out seen
+
+    isoconv activations model.keras x.npy --picture seen.png --sample 3
     """
     model = arguments.model(file)
     given = [arguments.array(path) for path in inputs]
+    x = given[0] if len(given) == 1 else given
+    if picture is not None:
+        pictures.write(drawing.activations(model, x, layers, sample=sample), picture)
     with progress("samples") as on_batch:
         found = activations_of(
             model,
-            given[0] if len(given) == 1 else given,
+            x,
             layers,
             batch_size=batch,
             out=out,
@@ -155,6 +178,7 @@ def activations(
     typer.echo(as_text([Section(f"{model.name}", (), [head, *lines], True, (2, 3, 4, 5, 6))]))
     if out is not None:
         typer.echo(f"\nWritten: {len(found)} files in {out}")
+    typer.echo(pictures.told(picture), nl=picture is not None)
 
 
 def _statistics(name: str, value: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from isoconv.explaining.alignment import Alignment, alignment
 from isoconv.explaining.tracing import traced
 from isoconv.ir.graph import Node
 from isoconv.layers.base import Layer
+from isoconv.models.model import Model
 from isoconv.ops import tree
 from isoconv.ops.recorder import Array, Noted
 
@@ -40,7 +41,7 @@ def activations(model: Layer, x: Any, layers: Any = None, *, sample: int = 0) ->
 
     Args:
         model: a model, or a layer.
-        x: the input, with all samples: an array, or a list of them.
+        x: the input, with all samples: an array, or a list or dict of them.
         layers: as for `isoconv.activations`: names, classes or layers; all if left out.
         sample: which of the samples is shown.
 
@@ -49,6 +50,8 @@ def activations(model: Layer, x: Any, layers: Any = None, *, sample: int = 0) ->
     and three axes are tiles, a channel each, and vectors bars. Save it with `savefig` or
     `draw.save`.
     """
+    if isinstance(x, dict) and isinstance(model, Model):
+        x = model.drawn_network().arrange(x)
     one = _one(x, sample)
     found = outputs_of(model, one, layers)
     if len(found) > _LAYERS:

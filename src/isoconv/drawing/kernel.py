@@ -34,8 +34,8 @@ def kernel(
             with small whole numbers for weights, and stays as it is.
         input_shape: without the batch; what the layer was called on if left out.
         x: the input shown, one sample of that shape; small whole numbers if left out.
-        position: the output that is worked out, one number an axis; the first if left out, of a
-            transposed layer the first that reads most.
+        position: the output that is worked out, one number an axis, or one for all; the first if
+            left out, of a transposed layer the first that reads most.
         filter: its filter.
 
     Returns a Picture: `save` writes .svg, .html, .png, .pdf or .gif, notebooks show it. Of large
@@ -112,7 +112,7 @@ def _layer(target: Any) -> Layer:
 
 def _place(stage: Stage, given: Sequence[int] | int | None) -> tuple[int, ...]:
     if given is not None:
-        return (given,) if isinstance(given, int) else tuple(given)
+        return (given,) * len(stage.axes) if isinstance(given, int) else tuple(given)
     return tuple(_fullest(axis) if axis.transposed else 0 for axis in stage.axes)
 
 

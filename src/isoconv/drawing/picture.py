@@ -13,7 +13,7 @@ from isoconv.drawing.figure import Progress, figure, gif
 from isoconv.drawing.player import page
 from isoconv.drawing.scene import Scene
 from isoconv.drawing.svg import svg
-from isoconv.errors import ArgumentError, explain
+from isoconv.errors import ArgumentError, FileError, explain
 
 _DOTS = 160
 _STILLS = (".png", ".pdf")
@@ -56,6 +56,9 @@ class Picture:
 def save(picture: Any, path: str | PathLike[str], on_frame: Progress | None = None) -> None:
     """Writes a Picture, or a Figure of matplotlib, in the format that the end of the name says."""
     target = Path(path)
+    if not target.absolute().parent.is_dir():
+        where = f"picture {target.name}"
+        raise FileError(explain(where, f"no folder {target.parent}", "a folder that is there"))
     content = _content(picture, target, on_frame)
     with replacing(target) as temporary:
         Path(temporary).write_bytes(content)

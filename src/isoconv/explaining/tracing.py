@@ -114,6 +114,16 @@ def _copy(layer: Layer, shapes: Sequence[tuple[int, ...]]) -> Layer:
     return copy
 
 
+def layer_within(model: Layer, name: str, input_shape: Any) -> tuple[Layer, Any]:
+    """A layer of a model by its path, and the shape that it takes there, without the batch."""
+    calls = traced(model, input_shape, 1).calls
+    if name not in calls:
+        known = ", ".join(calls)
+        raise ArgumentError(explain(f"{model.name}: layer", repr(name), f"one of {known}"))
+    shapes = [leaf.shape[1:] for leaf in tree.leaves(calls[name].args) if hasattr(leaf, "node")]
+    return calls[name].target, shapes[0] if len(shapes) == 1 else shapes
+
+
 def chain(layers: Sequence[Layer]) -> Layer:
     """One layer as it is, several as a model of one after the other."""
     return layers[0] if len(layers) == 1 else Sequential(list(layers))

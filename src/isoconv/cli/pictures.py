@@ -1,0 +1,52 @@
+"""The option that has a picture written beside the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from isoconv import drawing
+from isoconv.cli.output import progress
+from isoconv.explaining.tracing import layer_within
+from isoconv.layers.base import Layer
+from isoconv.models.model import Model
+
+_MOVING = (".gif", ".html")
+
+Picture = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        dir_okay=False,
+        help="Write a picture too: .svg, .png or .pdf; of a layer .gif and .html, which move.",
+    ),
+]
+
+
+def explained(
+    target: Layer, shapes: Any, layer: str | None, position: Sequence[int], path: Path | None
+) -> None:
+    """The kernel of a layer over its input; of a model how much of the input its layers read."""
+    if path is None:
+        return
+    if isinstance(target, Model) and layer is None:
+        write(drawing.field(target, shapes), path)
+        return
+    if layer is not None:
+        target, shapes = layer_within(target, layer, shapes)
+    draw = drawing.kernel_animation if path.suffix.lower() in _MOVING else drawing.kernel
+    write(draw(target, shapes, position=next(iter(position), None)), path)
+
+
+def write(picture: Any, path: Path) -> None:
+    """A picture in a file, with a bar while many frames are drawn."""
+    with progress("frames") as on_frame:
+        drawing.save(picture, path, on_frame)
+
+
+def told(path: Path | None) -> str:
+    """What is said of a picture that was written, if one was."""
+    return "" if path is None else f"\nWritten: {path}"
