@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+import numpy as np
+
 from isoconv import naming
 from isoconv.errors import ArgumentError, explain
 
@@ -97,6 +99,9 @@ def serialize(value: Any) -> Any:
         return {"class_name": "__slice__", "config": parts}
     if value is ...:
         return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(value, np.ndarray) and value.ndim:
+        config = {"value": value.tolist(), "dtype": value.dtype.name}
+        return {"class_name": "__numpy__", "config": config}
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         return value.item()
     if not hasattr(value, "get_config"):
@@ -158,6 +163,8 @@ def deserialize(
         return slice(*(config["config"].get(part) for part in ("start", "stop", "step")))
     if config["class_name"] == "__ellipsis__":
         return ...
+    if config["class_name"] in ("__numpy__", "__tensor__"):
+        return np.array(config["config"]["value"], np.dtype(str(config["config"]["dtype"])))
     target = _named(config, kind)
     if config["class_name"] == "function":
         return target

@@ -197,7 +197,7 @@ class Concatenate(Merge):
                 masks.append(ops.ones_like(x, "bool"))
             else:
                 wide = ops.expand_dims(mask, -1) if mask.ndim < x.ndim else mask
-                masks.append(ops.broadcast_to(wide, ops.shape(x)))
+                masks.append(ops.logical_or(wide, ops.zeros_like(x, "bool")))
         return ops.any(ops.concatenate(masks, self.axis), axis=-1)
 
     def get_config(self) -> dict[str, Any]:

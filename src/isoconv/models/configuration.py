@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from isoconv import naming, registry
 from isoconv.errors import ArgumentError, explain
 from isoconv.layers.base import Layer
+from isoconv.models import mask_steps, operations
 from isoconv.models.network import Network
 from isoconv.ops import tree
-from isoconv.ops.dispatch import draw_again
 from isoconv.ops.tensor import Call, KerasTensor
 
 if TYPE_CHECKING:
@@ -28,10 +28,13 @@ def functional_name() -> str:
 def of_network(model: Model, network: Network) -> dict[str, Any]:
     """The config of a drawn model: its layers, each with the tensors it was called on."""
     places = _places(network)
+    steps, masks = mask_steps.drawn(network)
+    places |= {id(t): [step.name, 0, t.index] for step in steps for t in step.outputs}
+    targets = [*network.targets, *steps]
     return {
         "name": model.name,
         "trainable": model.trainable,
-        "layers": [_target_config(call, network, places) for call in network.targets],
+        "layers": [_target_config(call, network, places, masks) for call in targets],
         "input_layers": _references(network.inputs, places),
         "output_layers": _references(network.outputs, places),
     }
@@ -56,20 +59,22 @@ def _references(tensors: Any, places: Mapping[int, list[Any]]) -> Any:
     return tree.transform(lambda tensor: places[id(tensor)], tensors)
 
 
-def _target_config(call: Call, network: Network, places: Mapping[int, list[Any]]) -> dict[str, Any]:
+def _target_config(
+    call: Call,
+    network: Network,
+    places: Mapping[int, list[Any]],
+    masks: Mapping[int, KerasTensor],
+) -> dict[str, Any]:
     if isinstance(call.target, Layer):
         config: dict[str, Any] = registry.serialize(call.target)
         if call.target.build_shapes:
             config["build_config"] = {"input_shape": _listed(call.target)}
         calls = [step for step in network.steps if step.target is call.target]
+        given = [(list(each.args), _with_mask(each, masks.get(id(each)))) for each in calls]
     else:
-        config = {
-            "module": "isoconv.ops",
-            "class_name": call.target.__name__,
-            "config": {"name": call.name},
-            "registered_name": None,
-        }
-        calls = [call]
+        named, args, kwargs = operations.as_keras(call)
+        config = registry.serialize(named) | {"registered_name": None}
+        given = [(args, kwargs)]
 
     def enter(leaf: Any) -> Any:
         if not isinstance(leaf, KerasTensor):
@@ -79,14 +84,14 @@ def _target_config(call: Call, network: Network, places: Mapping[int, list[Any]]
         return {"class_name": "__keras_tensor__", "config": details}
 
     nodes = [
-        {"args": tree.transform(enter, list(each.args)), "kwargs": _entered(each.kwargs, enter)}
-        for each in calls
+        {"args": tree.transform(enter, args), "kwargs": tree.transform(enter, kwargs)}
+        for args, kwargs in given
     ]
     return config | {"name": call.name, "inbound_nodes": nodes}
 
 
-def _entered(kwargs: Mapping[str, Any], enter: Any) -> Any:
-    return tree.transform(enter, dict(kwargs))
+def _with_mask(call: Call, mask: KerasTensor | None) -> dict[str, Any]:
+    return dict(call.kwargs) if mask is None else {"mask": mask, **call.kwargs}
 
 
 def _listed(layer: Layer) -> Any:
@@ -133,9 +138,7 @@ def _target(config: Mapping[str, Any]) -> Any:
     """The layer or function that an entry of "layers" stands for."""
     if ".ops" not in str(config.get("module")):
         return registry.deserialize(config, "layers")
-    function = naming.snake_case(config["class_name"])
-    fixed = {key: value for key, value in config["config"].items() if key != "name"}
-    return lambda *args, **kwargs: draw_again(function, config["name"], args, fixed | kwargs)
+    return lambda *args, **kwargs: operations.draw(config, args, kwargs)
 
 
 def _is_tensor(value: Any) -> bool:

@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isoconv import naming, registry
+from isoconv import registry
 from isoconv.errors import ArgumentError, FileError
-from isoconv.models import keras2
+from isoconv.models import keras2, operations
 from isoconv.models.model import Model
-from isoconv.ops.dispatch import FUNCTIONS
 from isoconv.ops.variable import without_initial_values
 
 # What a config that is not what it should be makes constructors raise.
@@ -101,5 +100,5 @@ def _is_known(config: Mapping[str, Any], name: str) -> bool:
     if name.startswith("__"):
         return True
     if ".ops" in str(config.get("module")):
-        return naming.snake_case(name) in FUNCTIONS
+        return operations.is_known(config)
     return registry.is_known(config)

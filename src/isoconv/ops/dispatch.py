@@ -11,7 +11,6 @@ from inspect import unwrap
 from typing import Any, ParamSpec, TypeVar, cast
 
 from isoconv import naming
-from isoconv.errors import ArgumentError, explain
 from isoconv.ops import tree
 from isoconv.ops.program import Compiled, abstract
 from isoconv.ops.recorder import recording
@@ -49,8 +48,6 @@ def op(function: Callable[P, R]) -> Callable[P, R]:
 
 def draw_again(function: str, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
     """The operation called `function`, recorded under the name it had when a model was saved."""
-    if function not in FUNCTIONS:
-        raise ArgumentError(explain("operation", repr(function), "one of isoconv.ops"))
     operation = FUNCTIONS[function]
     return record(operation, unwrap(operation), args, kwargs, name)
 
