@@ -23,31 +23,42 @@ class Times:
     count: int
 
 
-def in_turn(runs: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, Times]:
+class Turns:
+    """The turns of one contender, whose work is `run`."""
+
+    def __init__(self, run: Callable[[], object]) -> None:
+        self._run = run
+
+    def samples(self, count: int) -> list[float]:
+        """The seconds of each of so many calls, after one that fills the caches."""
+        run = self._run
+        run()
+        found = []
+        for _ in range(count):
+            start = time.perf_counter()
+            run()
+            found.append(time.perf_counter() - start)
+        return found
+
+
+def in_turn(runs: Mapping[str, Callable[[], object] | Turns], seconds: float) -> dict[str, Times]:
     """The times of each, called in turn until each has had `seconds`, and three turns at least."""
-    repeats = {name: _repeats(run) for name, run in runs.items()}
+    turns = {name: run if isinstance(run, Turns) else Turns(run) for name, run in runs.items()}
+    repeats = {name: _repeats(each) for name, each in turns.items()}
     samples: dict[str, list[float]] = {name: [] for name in runs}
     spent = 0.0
-    turns = 0
-    while turns < 3 or spent < seconds * len(runs):
-        for name, run in runs.items():
+    count = 0
+    while count < 3 or spent < seconds * len(runs):
+        for name, each in turns.items():
             time.sleep(_PAUSE_SECONDS)
-            run()  # its data and code are in the caches again
-            for _ in range(repeats[name]):
-                start = time.perf_counter()
-                run()
-                taken = time.perf_counter() - start
-                samples[name].append(taken)
-                spent += taken
-        turns += 1
+            found = each.samples(repeats[name])
+            samples[name] += found
+            spent += sum(found)
+        count += 1
     return {name: Times(min(each), median(each), len(each)) for name, each in samples.items()}
 
 
-def _repeats(run: Callable[[], object]) -> int:
+def _repeats(turns: Turns) -> int:
     """Warms up, and says how many calls make one turn."""
-    taken = []
-    for _ in range(3):
-        start = time.perf_counter()
-        run()
-        taken.append(time.perf_counter() - start)
-    return max(1, min(200, int(_TURN_SECONDS / max(min(taken), 1e-9))))
+    taken = min(turns.samples(2))
+    return max(1, min(200, int(_TURN_SECONDS / max(taken, 1e-9))))

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import numpy as np
 
 from isoconv import settings, timing
-from isoconv.bench import cases, rewrites, roof
+from isoconv.bench import rewrites, roof
+from isoconv.bench.agenda import SECTIONS as WITH_PEERS
+from isoconv.bench.agenda import Case
 from isoconv.bench.contender import Contender, Prepared
-from isoconv.bench.ours import Ours, OursBare
 from isoconv.bench.results import Report, Row
-from isoconv.bench.with_jax import Jax
-from isoconv.bench.with_onnx import OnnxRuntime, OpenVino
-from isoconv.bench.with_torch import TorchBest, TorchTyped
 from isoconv.errors import ArgumentError, InternalError, MissingPackageError, explain
 from isoconv.runtime.host import host
 
-SECTIONS = ("layers", "networks", "training", "rewrites")
+# Sections that compare ours with itself; each knows its cases and how it is shown.
+ALONE = {"rewrites": rewrites}
+SECTIONS = (*WITH_PEERS, *ALONE)
 
 # Of the largest output: sums of thousands of products, in another order.
 _TOLERANCE = 1e-4
@@ -32,116 +31,98 @@ def run(
     only: str | None = None,
     threads: int | None = None,
     seconds: float = 0.5,
+    runs: int = 1,
     contenders: Sequence[Contender] | None = None,
     on_case: Callable[[str], None] = lambda name: None,
 ) -> Report:
     """Times the cases of some sections and gives what was found.
 
     only: cases whose name contains this. threads: of each contender; `settings.threads()` if left
-    out. seconds: for each contender and case. contenders: who takes part; all there are if left
+    out. seconds: for each contender, case and run. runs: how often everything is measured, one run
+    after the other; ratios are their medians. contenders: who takes part; all there are if left
     out. on_case: told the name of each case before it is run.
     """
     unknown = [section for section in sections if section not in SECTIONS]
     if unknown:
         raise ArgumentError(explain("bench: section", unknown[0], f"one of {', '.join(SECTIONS)}"))
+    asked = {section: list(_names(section, only)) for section in sections}
+    chosen = {section: names for section, names in asked.items() if names}
+    if not chosen:
+        names = [name for section in sections for name in _names(section, None)]
+        expected = f"part of {'; '.join(dict.fromkeys(names))}"
+        raise ArgumentError(explain("bench: only", repr(only), expected))
     count = settings.threads() if threads is None else threads
-    chosen = everyone(count) if contenders is None else contenders
-    report = Report(_machine(count), _versions(chosen))
+    report = Report(_machine(count))
     with settings.limit_threads(count):
-        for section in sections:
-            for name in rewrites.CASES if section == "rewrites" else ():
-                if only is None or only in name:
-                    on_case(f"{section}: {name}")
-                    report.savings.append(rewrites.measured(name, count, seconds))
-            for case in _cases(section):
-                if only is None or only in case.name:
-                    on_case(f"{section}: {case.name}")
-                    report.rows.append(_measured(case, chosen, count, seconds))
-    if not report.rows and not report.savings:
-        found = [case.name for section in sections for case in _cases(section)]
-        names = dict.fromkeys([*found, *(rewrites.CASES if "rewrites" in sections else ())])
-        raise ArgumentError(explain("bench: only", repr(only), f"part of {'; '.join(names)}"))
+        for section in [*chosen] * runs:
+            if section in ALONE:
+                _alone(report, section, chosen[section], count, seconds, on_case)
+            else:
+                _with_peers(report, section, chosen[section], count, seconds, contenders, on_case)
     return report
 
 
-def everyone(threads: int) -> list[Contender]:
-    """Ours and the peers. One core's roof is compared with ours on one thread."""
-    return [
-        Ours(threads),
-        TorchTyped(threads),
-        TorchBest(threads),
-        OnnxRuntime(threads),
-        OpenVino(threads),
-        Jax(threads),
-        Ours(1, "isoconv, 1 thread"),
-        OursBare(threads),
-    ]
+def _names(section: str, only: str | None) -> Iterator[str]:
+    """Of the cases of a section that are asked for."""
+    alone = section in ALONE
+    names = ALONE[section].CASES if alone else (case.name for case in _cases(section))
+    return (name for name in names if only is None or only in name)
 
 
-# -- cases of every section -------------------------------------------------------------------
+def _cases(section: str) -> Iterator[Case]:
+    return WITH_PEERS[section].cases(section)
 
 
-@dataclass(frozen=True)
-class _Case:
-    """One row to be: its name, its work, and how a contender prepares it."""
-
-    section: str
-    name: str
-    flops: int
-    bytes: int
-    prepare: Callable[[Contender], Prepared | None]
-
-
-def _layers() -> Iterator[_Case]:
-    for shape in cases.shapes():
-        yield _Case("layers", shape.name, shape.flops, shape.bytes, _call("layer", shape))
+def _alone(
+    report: Report,
+    section: str,
+    names: Sequence[str],
+    threads: int,
+    seconds: float,
+    on_case: Callable[[str], None],
+) -> None:
+    for name in names:
+        on_case(f"{section}: {name}")
+        report.alone.setdefault(section, []).append(ALONE[section].measured(name, threads, seconds))
 
 
-def _networks() -> Iterator[_Case]:
-    for network in cases.networks():
-        for batch in network.batches:
-            name = f"{network.name}, batch {batch}"
-            prepare = _call("network", network, batch)
-            yield _Case("networks", name, network.flops(batch), 0, prepare)
-
-
-def _training() -> Iterator[_Case]:
-    for network in cases.networks():
-        for batch in network.training_batches:
-            name = f"{network.name}, batch {batch}"
-            prepare = _call("training", network, batch)
-            yield _Case("training", name, network.training_flops(batch), 0, prepare)
-
-
-def _call(method: str, *args: Any) -> Callable[[Contender], Prepared | None]:
-    return lambda contender: getattr(contender, method)(*args)
-
-
-def _cases(section: str) -> Iterator[_Case]:
-    """The cases with contenders of a section; those of rules have none."""
-    return iter(()) if section == "rewrites" else _CASES[section]()
-
-
-_CASES = {"layers": _layers, "networks": _networks, "training": _training}
+def _with_peers(
+    report: Report,
+    section: str,
+    names: Sequence[str],
+    threads: int,
+    seconds: float,
+    contenders: Sequence[Contender] | None,
+    on_case: Callable[[str], None],
+) -> None:
+    with ExitStack() as stack:
+        chosen = contenders or WITH_PEERS[section].contenders(threads)
+        for contender in chosen:
+            stack.callback(contender.close)
+        for case in _cases(section):
+            if case.name in names:
+                on_case(f"{section}: {case.name}")
+                report.add(_measured(case, chosen, threads, seconds))
+        report.versions.update(dict.fromkeys(_versions(chosen)))
 
 
 # -- measuring --------------------------------------------------------------------------------
 
 
-def _measured(case: _Case, contenders: Sequence[Contender], threads: int, seconds: float) -> Row:
+def _measured(case: Case, contenders: Sequence[Contender], threads: int, seconds: float) -> Row:
     """The times of one case, of all contenders whose results agree with the first's."""
     ready: dict[str, Prepared] = {}
     skipped: dict[str, str] = {}
     for contender in contenders:
         try:
-            prepared = case.prepare(contender)
+            prepared = case.prepared(contender)
         except MissingPackageError as error:
             skipped[contender.name] = str(error)
             continue
         if prepared is not None:
             ready[contender.name] = prepared
     _verify(case, {name: prepared.result() for name, prepared in ready.items()})
-    times = timing.in_turn({name: each.run for name, each in ready.items()}, seconds)
+    times = timing.in_turn({name: each.turns() for name, each in ready.items()}, seconds)
     return Row(
         section=case.section,
         name=case.name,
@@ -149,26 +130,28 @@ def _measured(case: _Case, contenders: Sequence[Contender], threads: int, second
         bytes=case.bytes,
         roof=_roof(case, threads),
         roof_one=_roof(case, 1),
-        times=times,
+        runs=[times],
         skipped=skipped,
     )
 
 
-def _roof(case: _Case, threads: int) -> float:
+def _roof(case: Case, threads: int) -> float:
     """The seconds that the machine needs at least."""
     arithmetic = case.flops / roof.flops(threads)
     return max(arithmetic, case.bytes / roof.bandwidth(case.bytes, threads))
 
 
-def _verify(case: _Case, results: dict[str, np.ndarray[Any, Any]]) -> None:
+def _verify(case: Case, results: dict[str, np.ndarray[Any, Any]]) -> None:
     """Nobody is faster by computing something else."""
     first, *others = results
     expected = results[first]
     for name in others:
-        error = np.abs(results[name] - expected).max(initial=0.0)
+        shape = results[name].shape
         limit = _TOLERANCE * max(1.0, float(np.abs(expected).max(initial=0.0)))
-        if results[name].shape != expected.shape or not error <= limit:
-            given = f"shape {results[name].shape}, {error:.3g} off"
+        same = shape == expected.shape
+        error = np.abs(results[name] - expected).max(initial=0.0) if same else np.inf
+        if not error <= limit:
+            given = f"shape {shape}, {error:.3g} off"
             expected_text = f"shape {expected.shape} within {limit:.3g} of {first}"
             raise InternalError(
                 explain(f"{case.section}: {case.name}: {name}", given, expected_text)
@@ -194,4 +177,4 @@ def _versions(contenders: Sequence[Contender]) -> list[str]:
     for contender in contenders:
         with suppress(MissingPackageError):
             found.append(contender.version())
-    return list(dict.fromkeys(found))
+    return found

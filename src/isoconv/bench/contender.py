@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from isoconv.bench.cases import Array, Network, Shape
+from isoconv.bench.cases import Array, Shape
+from isoconv.bench.networks import Network
+from isoconv.timing import Turns
 
 
 @dataclass(frozen=True)
@@ -20,30 +23,50 @@ class Prepared:
     read: Callable[[Any], Array]
 
     def result(self) -> Array:
+        """What the work gives when it is done for the first time."""
         return self.read(self.run())
 
+    def turns(self) -> Turns:
+        """Its turns, to be timed."""
+        return Turns(self.run)
 
-class Contender(Protocol):
-    """One way of computing the cases. Each method raises MissingPackageError where its package is
-    not installed, and returns None for what it does not offer.
+
+class Contender(ABC):
+    """One way of computing the cases, on so many threads.
+
+    Each method raises MissingPackageError where its package is not installed, and returns None for
+    what it does not offer.
     """
 
     name: str
 
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+
     def layer(self, shape: Shape) -> Prepared | None:
         """One convolution."""
+        return None
+
+    def channels_first(self, shape: Shape) -> Prepared | None:
+        """The same of data with the channels first."""
+        return None
+
+    def face(self, shape: Shape, face: str) -> Prepared | None:
+        """A gradient of it: "x" by the input, "w" by the kernel and the bias."""
+        return None
 
     def network(self, network: Network, batch: int) -> Prepared | None:
         """The prediction of a network."""
+        return None
 
     def training(self, network: Network, batch: int) -> Prepared | None:
-        """A step of Adam on the cross-entropy of a network's outputs; its result is the loss."""
+        """A step of Adam on the loss of a network's outputs; its result is the loss."""
+        return None
 
+    def close(self) -> None:
+        """Ends what it has started: nothing, as a rule."""
+        return None
+
+    @abstractmethod
     def version(self) -> str:
         """Its package and the version of that."""
-
-
-def weights_of(network: Network) -> list[tuple[Array, Array]]:
-    """Kernel and bias of each layer that has them."""
-    drawn: Sequence[Array] = network.weights()
-    return list(zip(drawn[::2], drawn[1::2], strict=True))

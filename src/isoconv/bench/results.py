@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from math import exp, log
+from statistics import median
 from typing import Any
 
-from isoconv.bench.rewrites import Saving
 from isoconv.timing import Times
+
+# Those of whom the best form of PyTorch is the faster.
+TORCHES = ("torch", "torch best")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One case. times: of each contender that ran. skipped: of those not installed, what to
-    install.
+    """One case. runs: the times of each contender that took part, run by run. skipped: of those
+    not installed, what to install.
 
     flops, bytes: of one call (bytes 0 where they are not counted). roof: the seconds that the
     machine needs for it at least, on as many threads as were asked for, and on one.
@@ -25,37 +29,44 @@ class Row:
     bytes: int
     roof: float
     roof_one: float
-    times: dict[str, Times]
+    runs: list[dict[str, Times]]
     skipped: dict[str, str] = field(default_factory=dict)
 
-    def ratio(self, peer: str, ours: str = "isoconv") -> float | None:
-        """How many times as long as ours the peer takes.
+    def least(self, name: str) -> float | None:
+        """The seconds of a contender's fastest call; None if it took no part."""
+        return min((times[name].least for times in self.runs if name in times), default=None)
 
-        By the least times: what else runs on the machine only ever adds to them.
+    @property
+    def peers(self) -> list[str]:
+        """Those that ran, without ours."""
+        return [name for name in self.runs[0] if not name.startswith("isoconv")]
+
+    def ratio(self, *peers: str, ours: str = "isoconv") -> float | None:
+        """How many times as long as ours the fastest of these peers takes: the median of the runs.
+
+        By the least times of a run: what else runs on the machine only ever adds to them.
         """
-        if peer not in self.times or ours not in self.times:
-            return None
-        return self.times[peer].least / self.times[ours].least
-
-    def best_ratio(self, peers: list[str]) -> float | None:
-        """The ratio of the fastest of these peers that ran."""
-        found = [ratio for ratio in map(self.ratio, peers) if ratio is not None]
-        return min(found, default=None)
+        ratios = []
+        for times in self.runs:
+            found = [times[peer].least for peer in peers if peer in times]
+            if found and ours in times:
+                ratios.append(min(found) / times[ours].least)
+        return median(ratios) if ratios else None
 
     def share(self) -> float | None:
         """Of the roof that ours reaches."""
-        ours = self.times.get("isoconv")
-        return self.roof / ours.least if ours and self.roof else None
+        ours = self.least("isoconv")
+        return self.roof / ours if ours and self.roof else None
 
     def share_one(self) -> float | None:
         """Of the roof of one core that ours reaches on one thread."""
-        ours = self.times.get("isoconv, 1 thread")
-        return self.roof_one / ours.least if ours and self.roof_one else None
+        ours = self.least("isoconv, 1 thread")
+        return self.roof_one / ours if ours and self.roof_one else None
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What a case has to reach: `found` at least `wanted`; None where it was not measured."""
+    """What has to be reached: `found` at least `wanted`; None where it was not measured."""
 
     what: str
     wanted: float
@@ -66,31 +77,104 @@ class Demand:
         return None if self.found is None else self.found >= self.wanted
 
 
+# Network and batch, section, against whom (nobody named: the best peer), at least.
+_NETWORKS: tuple[tuple[str, str, tuple[str, ...], float], ...] = (
+    ("N1, batch 1", "networks", (), 1.35),
+    ("N1, batch 32", "networks", (), 1.15),
+    ("N1, batch 256", "networks", (), 1.12),
+    ("N2, batch 1", "networks", (), 1.08),
+    ("N2, batch 32", "networks", (), 1.08),
+    ("N3, batch 1", "networks", (), 1.2),
+    ("N3, batch 128", "networks", (), 1.1),
+    ("N4, batch 1", "networks", ("openvino",), 0.95),
+    ("N5, batch 1", "networks", (), 1.1),
+    ("N6, batch 1", "networks", (), 1.05),
+    ("N6, batch 4", "networks", (), 1.05),
+    ("N1, batch 32", "training", (), 1.5),
+    ("N1, batch 32", "training", ("torch",), 2.9),
+    ("N1, batch 256", "training", (), 1.45),
+    ("N1, batch 256", "training", ("torch",), 3.7),
+    ("N2, batch 32", "training", (), 1.35),
+    ("N2, batch 32", "training", ("torch",), 2.1),
+    ("N3, batch 128", "training", (), 1.7),
+    ("N3, batch 128", "training", ("torch",), 4.4),
+    ("N6, batch 4", "training", (), 1.5),
+    ("N6, batch 4", "training", ("torch",), 2.0),
+    ("N1 step, batch 32", "accelerate", ("torch",), 1.5),
+)
+
+# Section, against whom, at least, for every case of it.
+_EACH: tuple[tuple[str, tuple[str, ...], float], ...] = (
+    ("layers", (), 0.97),
+    ("channels_first", ("torch",), 0.97),
+    ("faces", TORCHES, 1.0),
+    ("accelerate", ("torch",), 0.97),
+)
+
+_MEANS: tuple[tuple[tuple[str, ...], float], ...] = (((), 1.7), (("torch",), 3.0))
+
+
 @dataclass
 class Report:
-    """All that one run found."""
+    """All that one benchmark found. alone: of the sections that have no peers, what each found."""
 
     machine: dict[str, Any]
-    versions: list[str]
+    versions: dict[str, None] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
-    savings: list[Saving] = field(default_factory=list)
+    alone: dict[str, list[Any]] = field(default_factory=dict)
+
+    def add(self, row: Row) -> None:
+        """Adds a row, or another run of one that is there."""
+        for known in self.rows:
+            if (known.section, known.name) == (row.section, row.name):
+                known.runs.extend(row.runs)
+                return
+        self.rows.append(row)
 
     def demands(self) -> list[Demand]:
-        """The demands of which at least the case was run."""
-        rows = {(row.section, row.name): row for row in self.rows}
+        """The demands of which at least one case was run."""
         found = []
-        if text := rows.get(("layers", "text3gram")):
-            found.append(Demand("text3gram, share of one core's roof", 0.6, text.share_one()))
-        for section, what in (("networks", "prediction"), ("training", "training step")):
-            if row := rows.get((section, "N1, batch 32")):
-                title = f"N1, batch 32, {what}: torch as typed / isoconv"
-                found.append(Demand(title, 1.0, row.ratio("torch")))
+        for section, peers, wanted in _EACH:
+            if rows := self._of(section):
+                whom = _named(peers)
+                found.append(_least(f"{section}: each, {whom}", wanted, rows, peers))
+        if layers := self._of("layers"):
+            for peers, wanted in _MEANS:
+                what = f"layers: geometric mean, {_named(peers)}"
+                found.append(Demand(what, wanted, mean_ratio(layers, peers)))
+        for name, section, peers, wanted in _NETWORKS:
+            for row in self._of(section):
+                if row.name == name:
+                    what = f"{section}: {name}, {_named(peers)}"
+                    found.append(Demand(what, wanted, row.ratio(*(peers or row.peers))))
         return found
+
+    def _of(self, section: str) -> list[Row]:
+        return [row for row in self.rows if row.section == section]
 
     def as_data(self) -> dict[str, Any]:
         """As JSON data; times in seconds."""
         demands = [asdict(demand) | {"met": demand.met} for demand in self.demands()]
-        return asdict(self) | {"demands": demands}
+        return asdict(self) | {"versions": list(self.versions), "demands": demands}
+
+
+def _named(peers: Sequence[str]) -> str:
+    return f"against {' or '.join(peers)}" if peers else "against the best peer"
+
+
+def _least(what: str, wanted: float, rows: Sequence[Row], peers: Sequence[str]) -> Demand:
+    """The least of all cases' ratios, and how many are what is wanted."""
+    found = {row.name: row.ratio(*(peers or row.peers)) for row in rows}
+    ratios = {name: ratio for name, ratio in found.items() if ratio is not None}
+    met = sum(ratio >= wanted for ratio in ratios.values())
+    title = f"{what}, {met} of {len(ratios)} do; the least"
+    return Demand(title, wanted, min(ratios.values(), default=None))
+
+
+def mean_ratio(rows: Sequence[Row], peers: Sequence[str] = ()) -> float | None:
+    """The geometric mean of the ratios to these peers, or to the best of each row."""
+    ratios = [row.ratio(*(peers or row.peers)) for row in rows]
+    return geometric_mean([ratio for ratio in ratios if ratio is not None])
 
 
 def geometric_mean(values: list[float]) -> float | None:

@@ -9,8 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from isoconv.bench import ALONE
+from isoconv.bench.agenda import SECTIONS
 from isoconv.bench.results import Report, Row, geometric_mean
-from isoconv.bench.rewrites import table
 
 # The peers, and how their columns are titled.
 PEERS = {
@@ -19,15 +20,11 @@ PEERS = {
     "onnxruntime": "ort",
     "openvino": "ov",
     "jax": "jax",
+    "litert": "lite",
+    "keras tf": "k-tf",
 }
 # The compiled step of training alone.
 _BARE = "isoconv step"
-
-_TITLES = {
-    "layers": "Single convolutions",
-    "networks": "Networks: prediction",
-    "training": "Networks: a training step (Adam, cross-entropy)",
-}
 
 
 def tables(report: Report) -> RenderableType:
@@ -36,9 +33,8 @@ def tables(report: Report) -> RenderableType:
     parts: list[RenderableType] = [_machine(report)]
     for section in sections:
         rows = [row for row in report.rows if row.section == section]
-        parts += [_table(_TITLES[section], rows)]
-    if report.savings:
-        parts.append(table(report.savings))
+        parts += [_table(SECTIONS[section].title, rows)]
+    parts += [ALONE[section].table(found) for section, found in report.alone.items()]
     if not report.rows:
         return Group(*parts)
     return Group(*parts, _skipped(report.rows), _legend(), *_demands(report))
@@ -57,21 +53,22 @@ def _machine(report: Report) -> Text:
 def _table(title: str, rows: Sequence[Row]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
-    peers = [peer for peer in PEERS if any(peer in {*row.times, *row.skipped} for row in rows)]
-    extra = ["bare us"] if any(_BARE in row.times for row in rows) else []
+    peers = [peer for peer in PEERS if any(peer in {*row.runs[0], *row.skipped} for row in rows)]
+    extra = ["bare us"] if any(_BARE in row.runs[0] for row in rows) else []
     headings = ("us", "GF/s", "roof", "1 core")
     for heading in (*headings, *(PEERS[peer] for peer in peers), *extra):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        ours = row.times["isoconv"]
+        ours = row.least("isoconv")
+        bare = row.least(_BARE)
         table.add_row(
             row.name,
-            _number(ours.least * 1e6),
-            _number(row.flops / ours.least / 1e9),
+            "-" if ours is None else _number(ours * 1e6),
+            "-" if ours is None else _number(row.flops / ours / 1e9),
             _percent(row.share()),
             _percent(row.share_one()),
             *(_ratio(row.ratio(peer)) for peer in peers),
-            *([_number(row.times[_BARE].least * 1e6)] if _BARE in row.times else []),
+            *([_number(bare * 1e6)] if bare else []),
         )
     if len(rows) > 1:
         means = []
@@ -94,11 +91,12 @@ def _skipped(rows: Sequence[Row]) -> Text:
 
 def _legend() -> Text:
     return Text(
-        "roof: share of what the machine can do, in multiply-adds or bytes.\n"
+        "roof: percent of what the machine can do, in multiply-adds or bytes.\n"
         "1 core: the same on one thread and core.\n"
         "Then the least time of each peer / ours, so that above 1 ours is faster.\n"
-        "torch: as typed; best: its best form, channels last; ort: ONNX Runtime;\n"
-        "ov: OpenVINO; jax: compiled by XLA, channels last.\n"
+        "torch: as typed; best: its best form, channels last and malloc tuned;\n"
+        "ort: ONNX Runtime; ov: OpenVINO; jax: compiled by XLA, channels last;\n"
+        "lite: LiteRT; k-tf: Keras on TensorFlow.\n"
         "bare: the compiled step alone, without what train_on_batch does around it.\n",
         style="dim",
     )
@@ -119,8 +117,10 @@ def _number(value: float) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.0f}%"
+    return "-" if value is None else f"{100 * value:.0f}"
 
 
 def _ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else f"{value:.0f}"

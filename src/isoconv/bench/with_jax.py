@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from isoconv import optional, settings
-from isoconv.bench.cases import Network, Shape
-from isoconv.bench.contender import Prepared, weights_of
+from isoconv.bench.cases import Shape
+from isoconv.bench.contender import Contender, Prepared
+from isoconv.bench.networks import (
+    EPSILON,
+    Conv,
+    Dense,
+    Embedding,
+    GlobalPool,
+    MaxPool,
+    Network,
+    Step,
+    assemble,
+)
+from isoconv.bench.ours import gradients
 
 # The letters of spatial axes in XLA's names for layouts.
 _AXES = "DHW"
 
 
-class Jax:
+class Jax(Contender):
     """JAX takes all the processor's cores, so it takes part only where ours does too."""
 
     name = "jax"
 
     def __init__(self, threads: int) -> None:
+        super().__init__(threads)
         self.takes_part = threads == settings.threads()
 
     @property
@@ -39,10 +52,31 @@ class Jax:
         run = self.jax.jit(lambda x, w, b: self._conv(x, w, *options) + b)
         return self._prepared(run, x, kernel, bias)
 
+    def face(self, shape: Shape, face: str) -> Prepared | None:
+        if not self.takes_part:
+            return None
+        jax = self.jax
+        x, kernel, bias = map(jax.numpy.asarray, shape.arrays())
+        dy = jax.numpy.asarray(shape.cotangent())
+        options = (shape.strides, "VALID", shape.dilations, shape.groups)
+
+        def forward(*operands: Any) -> Any:
+            return self._conv(operands[0], operands[1], *options) + operands[2]
+
+        wanted = (0,) if face == "x" else (1, 2)
+
+        def pulled(operands: Any, dy: Any) -> Any:
+            gradients_of = jax.vjp(forward, *operands)[1](dy)
+            return [gradients_of[each] for each in wanted]
+
+        run = jax.jit(pulled)
+        wait = jax.block_until_ready
+        return Prepared(lambda: wait(run((x, kernel, bias), dy)), gradients)
+
     def network(self, network: Network, batch: int) -> Prepared | None:
         if not self.takes_part:
             return None
-        weights = self.jax.tree.map(self.jax.numpy.asarray, weights_of(network))
+        weights = self.jax.tree.map(self.jax.numpy.asarray, network.weights())
         run = self.jax.jit(lambda weights, x: self._forward(network, weights, x))
         return self._prepared(run, weights, self.jax.numpy.asarray(network.data(batch)[0]))
 
@@ -54,7 +88,10 @@ class Jax:
         x, y = map(jnp.asarray, network.data(batch))
 
         def loss_of(weights: Any) -> Any:
-            chosen = jax.nn.log_softmax(self._forward(network, weights, x))
+            outputs = self._forward(network, weights, x)
+            if network.loss == "mse":
+                return ((outputs - y) ** 2).mean()
+            chosen = jax.nn.log_softmax(outputs)
             return -jnp.take_along_axis(chosen, y[:, None], 1).mean()
 
         def step(state: Any) -> Any:
@@ -68,7 +105,7 @@ class Jax:
             )
             return loss, (count + 1, weights, means, squares)
 
-        weights = jax.tree.map(jnp.asarray, weights_of(network))
+        weights = jax.tree.map(jnp.asarray, network.weights())
         zeros = jax.tree.map(jnp.zeros_like, weights)
         state = [(jnp.asarray(1.0), weights, zeros, zeros)]
         compiled = jax.jit(step)
@@ -87,7 +124,7 @@ class Jax:
         x: Any,
         kernel: Any,
         strides: Sequence[int],
-        padding: str,
+        padding: Any,
         dilations: Sequence[int],
         groups: int,
     ) -> Any:
@@ -103,26 +140,49 @@ class Jax:
         )
 
     def _forward(self, network: Network, weights: Any, x: Any) -> Any:
-        given = iter(weights)
-        for spec in network.layers:
-            if spec["kind"] == "conv":
-                kernel, bias = next(given)
-                ones = (1,) * (kernel.ndim - 2)
-                x = self._conv(x, kernel, ones, spec["padding"].upper(), ones, 1) + bias
-                x = self.jax.nn.relu(x)
-            elif spec["kind"] == "dense":
-                kernel, bias = next(given)
-                x = x @ kernel + bias
-            else:
-                x = self._pooled(spec, x)
-        return x
+        return assemble(self, network, x, weights)
 
-    def _pooled(self, spec: Mapping[str, Any], x: Any) -> Any:
+    # -- a builder of networks -----------------------------------------------------------------
+
+    def step(self, step: Step, x: Any, weights: Sequence[Any]) -> Any:
+        """The step's output for x."""
         axes = tuple(range(1, x.ndim - 1))
-        if spec["kind"] == "max_pool":
-            window = (1, *(spec["size"] for _ in axes), 1)
-            lax, low = self.jax.lax, -np.inf
-            return lax.reduce_window(x, low, lax.max, window, window, "VALID")
-        if spec["kind"] == "global_average":
-            return x.mean(axes)
-        return x.max(axes) if spec["kind"] == "global_max" else x.reshape(len(x), -1)
+        if isinstance(step, Conv):
+            return self._convolution(step, x, weights)
+        if isinstance(step, Dense):
+            return x @ weights[0] + weights[1]
+        if isinstance(step, Embedding):
+            return weights[0][x]
+        if isinstance(step, MaxPool):
+            lax = self.jax.lax
+            window, strides = ((1, *(n for _ in axes), 1) for n in (step.size, step.strides))
+            margins = ((0, 0), *((step.margin,) * 2 for _ in axes), (0, 0))
+            return lax.reduce_window(x, -np.inf, lax.max, window, strides, margins)
+        if isinstance(step, GlobalPool):
+            return x.mean(axes) if step.kind == "Average" else x.max(axes)
+        return x.reshape(len(x), -1)
+
+    def add(self, x: Any, other: Any, activation: str) -> Any:
+        """The sum, activated."""
+        return self._activated(x + other, activation)
+
+    def _convolution(self, step: Conv, x: Any, weights: Sequence[Any]) -> Any:
+        kernel, *vectors = weights
+        rank = len(step.kernel)
+        y = self._conv(
+            x,
+            kernel,
+            (step.strides,) * rank,
+            [(margin, margin) for margin in step.margins],
+            (step.dilation,) * rank,
+            step.groups(x.shape[-1]),
+        )
+        if step.norm:
+            scale, offset, mean, variance = vectors
+            y = (y - mean) * (scale / self.jax.numpy.sqrt(variance + EPSILON)) + offset
+        else:
+            y = y + vectors[0]
+        return self._activated(y, step.activation)
+
+    def _activated(self, x: Any, activation: str) -> Any:
+        return x if activation == "linear" else getattr(self.jax.nn, activation)(x)

@@ -11,8 +11,9 @@ import numpy as np
 
 from isoconv import optional, sessions
 from isoconv.bench import ours
-from isoconv.bench.cases import Array, Network, Shape
-from isoconv.bench.contender import Prepared
+from isoconv.bench.cases import Array, Shape
+from isoconv.bench.contender import Contender, Prepared
+from isoconv.bench.networks import Network
 from isoconv.interop.onnx import to_onnx
 from isoconv.layers import Input
 from isoconv.models.model import Model
@@ -21,17 +22,13 @@ from isoconv.models.sequential import Sequential
 _FIRST = "channels_first"
 
 
-class _Session:
-    """What both share. threads: how many one call may use."""
+class _Session(Contender):
+    """What both share."""
 
-    name: str
     package: str
     session: Callable[[bytes, Sequence[Array], int], sessions.Run]
 
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
-
-    def layer(self, shape: Shape) -> Prepared:
+    def layer(self, shape: Shape) -> Prepared | None:
         x, kernel, bias = shape.arrays()
         model = Sequential(
             [Input((shape.channels, *shape.spatial)), ours.convolution(shape, _FIRST)]
@@ -39,11 +36,8 @@ class _Session:
         model.set_weights([kernel, bias])
         return self._prepared(model, x)
 
-    def network(self, network: Network, batch: int) -> Prepared:
+    def network(self, network: Network, batch: int) -> Prepared | None:
         return self._prepared(ours.build(network, _FIRST), network.data(batch)[0])
-
-    def training(self, network: Network, batch: int) -> None:
-        return None
 
     def version(self) -> str:
         optional.require(self.package, "bench")
@@ -51,7 +45,8 @@ class _Session:
 
     def _prepared(self, model: Model, x: Array) -> Prepared:
         optional.require(self.package, "bench")
-        data = np.ascontiguousarray(np.moveaxis(x, -1, 1))
+        words = x.dtype == np.int32
+        data = x if words else np.ascontiguousarray(np.moveaxis(x, -1, 1))
         run = self.session(to_onnx(model).SerializeToString(), [data], self.threads)
         return Prepared(run, lambda outputs: np.asarray(np.moveaxis(outputs[0], 1, -1)))
 

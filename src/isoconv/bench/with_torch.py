@@ -1,29 +1,37 @@
-"""PyTorch as a contender: as a user types it, and in its best form."""
+"""PyTorch as a contender: as a user types it, in its best form, and on our kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from math import prod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from isoconv import optional
-from isoconv.bench.cases import Array, Network, Shape
-from isoconv.bench.contender import Prepared, weights_of
+from isoconv.bench.cases import Array, Shape
+from isoconv.bench.contender import Contender, Prepared
+from isoconv.bench.networks import (
+    EPSILON,
+    Conv,
+    Dense,
+    Embedding,
+    GlobalPool,
+    MaxPool,
+    Network,
+    Residual,
+    Spec,
+    Step,
+)
+from isoconv.bench.ours import gradients
 
-Step = Callable[[Any], Any]
+Function = Callable[[Any], Any]
 
 
-class TorchTyped:
+class TorchTyped(Contender):
     """What a user types: channels first, `Conv1d` for one axis."""
 
     name = "torch"
-    channels_last = False
-
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
 
     @property
     def torch(self) -> ModuleType:
@@ -37,13 +45,39 @@ class TorchTyped:
 
     # -- what is timed -------------------------------------------------------------------------
 
-    def layer(self, shape: Shape) -> Prepared:
+    def layer(self, shape: Shape) -> Prepared | None:
         x, kernel, bias = shape.arrays()
         options = {"stride": shape.strides, "dilation": shape.dilations, "groups": shape.groups}
-        conv = self._conv(kernel, bias, "valid", options)
-        return self._inference(conv, self._enter(x))
+        conv = self._conv(kernel, bias, options)
+        return self._inference(self._ready([conv], conv), self._enter(x))
 
-    def network(self, network: Network, batch: int) -> Prepared:
+    def channels_first(self, shape: Shape) -> Prepared | None:
+        return self.layer(shape)
+
+    def face(self, shape: Shape, face: str) -> Prepared | None:
+        torch = self.torch
+        x, kernel, bias = shape.arrays()
+        given, dy = self._enter(x), self._enter(shape.cotangent())
+        rank = given.ndim - 2
+        extra = rank - len(shape.kernel)
+        weight = self._conv(kernel, bias, {"groups": shape.groups}).weight.detach()
+        steps = [(1,) * extra + each for each in (shape.strides, shape.dilations)]
+        geometry = (steps[0], [0] * rank, steps[1], False, [0] * rank, shape.groups)
+        mask = [face == "x", face == "w", face == "w"]
+
+        def run() -> Any:
+            backward = torch.ops.aten.convolution_backward
+            return backward(dy, given, weight, [shape.filters], *geometry, mask)
+
+        def read(found: Any) -> Array:
+            if face == "x":
+                return self._leave(found[0])
+            moved = np.moveaxis(found[1].numpy(), (0, 1), (-1, -2))
+            return gradients([moved, found[2].numpy()])
+
+        return Prepared(run, read)
+
+    def network(self, network: Network, batch: int) -> Prepared | None:
         forward, _ = self._forward(network)
         return self._inference(forward, self._enter(network.data(batch)[0]))
 
@@ -51,20 +85,22 @@ class TorchTyped:
         torch = self.torch
         forward, parameters = self._forward(network)
         x, y = network.data(batch)
-        data, labels = self._enter(x), torch.from_numpy(y)
+        mse = network.loss == "mse"
+        data = self._enter(x)
+        target = self._enter(y) if mse else torch.from_numpy(y)
         optimizer = torch.optim.Adam(parameters, lr=1e-3, eps=1e-7)
-        criterion = torch.nn.CrossEntropyLoss()
+        criterion = torch.nn.MSELoss() if mse else torch.nn.CrossEntropyLoss()
 
         def run() -> Any:
             optimizer.zero_grad()
-            loss = criterion(forward(data), labels)
+            loss = criterion(forward(data), target)
             loss.backward()
             optimizer.step()
             return loss
 
         return Prepared(run, lambda loss: np.asarray(loss.detach()))
 
-    def _inference(self, forward: Step, data: Any) -> Prepared:
+    def _inference(self, forward: Function, data: Any) -> Prepared:
         torch = self.torch
 
         def run() -> Any:
@@ -76,75 +112,128 @@ class TorchTyped:
     # -- layouts -------------------------------------------------------------------------------
 
     def _enter(self, x: Array) -> Any:
+        if x.dtype == np.int32:
+            return self.torch.from_numpy(x)
         return self.torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 1)))
 
     def _leave(self, y: Any) -> Array:
         return np.asarray(np.moveaxis(y.numpy(), 1, -1))
 
+    def _entered(self, vectors: Any) -> Any:
+        """Rows of a table, (batch, positions, channels), as data of one axis."""
+        return vectors.transpose(1, 2)
+
     # -- modules -------------------------------------------------------------------------------
 
-    def _conv(self, kernel: Array, bias: Array, padding: str, options: Mapping[str, Any]) -> Any:
+    def _ready(self, modules: Sequence[Any], forward: Function) -> Function:
+        """The function of the modules, as it is timed."""
+        return forward
+
+    def _conv(self, kernel: Array, bias: Array | None, options: Mapping[str, Any]) -> Any:
         nn = self.torch.nn
         *size, channels, filters = kernel.shape
         make = getattr(nn, f"Conv{len(size)}d")
-        groups = options.get("groups", 1)
-        conv = make(channels * groups, filters, size, padding=padding, **options)
-        self._fill(conv, np.moveaxis(kernel, (-1, -2), (0, 1)), bias)
+        inputs = channels * options.get("groups", 1)
+        conv = make(inputs, filters, size, bias=bias is not None, **options)
+        self._fill(conv, weight=np.moveaxis(kernel, (-1, -2), (0, 1)), bias=bias)
         return conv
 
-    def _fill(self, module: Any, weight: Array, bias: Array) -> None:
-        with self.torch.no_grad():
-            module.weight.copy_(self.torch.from_numpy(np.ascontiguousarray(weight)))
-            module.bias.copy_(self.torch.from_numpy(bias))
+    def _fill(self, module: Any, **arrays: Array | None) -> None:
+        torch = self.torch
+        with torch.no_grad():
+            for name, array in arrays.items():
+                if array is not None:
+                    given = torch.from_numpy(np.ascontiguousarray(array))
+                    getattr(module, name).copy_(given)
 
-    def _forward(self, network: Network) -> tuple[Step, list[Any]]:
+    def _forward(self, network: Network) -> tuple[Function, list[Any]]:
         """The network as a function of what `_enter` gives, and its parameters."""
-        steps: list[Step] = []
-        parameters: list[Any] = []
-        weights = iter(weights_of(network))
-        flattened = False
-        for spec in network.layers:
-            if spec["kind"] == "conv":
-                module = self._conv(*next(weights), spec["padding"], {})
-                steps += [module, self.torch.relu]
-                parameters += module.parameters()
-            elif spec["kind"] == "dense":
-                module = self._dense(*next(weights), parameters if flattened else [])
-                steps.append(module)
-                parameters += module.parameters()
+        modules: list[Any] = []
+        weights = iter(network.weights(channels_first=True))
+        forward = self._chain(network.layers, network.rank, weights, modules)
+        parameters = [each for module in modules for each in module.parameters()]
+        return self._ready(modules, forward), parameters
+
+    def _chain(
+        self, layers: Sequence[Spec], rank: int, weights: Iterator[Any], modules: list[Any]
+    ) -> Function:
+        """The layers as one function; their modules are added to `modules`."""
+        steps: list[Function] = []
+        for spec in layers:
+            if isinstance(spec, Residual):
+                steps.append(self._residual(spec, rank, weights, modules))
             else:
-                flattened = spec["kind"] == "flatten"
-                steps.append(self._pooling(spec, len(network.input) - 1))
+                steps += self._step(spec, rank, weights, modules)
 
         def forward(x: Any) -> Any:
             for step in steps:
                 x = step(x)
             return x
 
-        return forward, parameters
+        return forward
 
-    def _dense(self, kernel: Array, bias: Array, before: list[Any]) -> Any:
-        """A Linear. before: the parameters of the convolution whose flattened output it takes:
-        flattened channels first, its inputs have another order.
-        """
-        units = len(bias)
-        if before:
-            channels = len(before[-1])
-            kernel = kernel.reshape(-1, channels, units).swapaxes(0, 1).reshape(-1, units)
-        linear = self.torch.nn.Linear(prod(kernel.shape[:-1]), units)
-        self._fill(linear, kernel.T, bias)
-        return linear
+    def _residual(
+        self, spec: Residual, rank: int, weights: Iterator[Any], modules: list[Any]
+    ) -> Function:
+        within = self._chain(spec.layers, rank, weights, modules)
+        shortcut = self._chain(spec.shortcut, rank, weights, modules)
+        last = self._activation(spec.activation)
+        return lambda x: last(within(x) + shortcut(x))
 
-    def _pooling(self, spec: Mapping[str, Any], rank: int) -> Step:
+    def _step(
+        self, step: Step, rank: int, weights: Iterator[Any], modules: list[Any]
+    ) -> list[Function]:
+        nn = self.torch.nn
+        if isinstance(step, Conv):
+            made = self._convolution(step, *next(weights))
+            modules += made
+            return [*made, self._activation(step.activation)]
+        if isinstance(step, Dense):
+            kernel, bias = next(weights)
+            linear = nn.Linear(*kernel.shape)
+            self._fill(linear, weight=kernel.T, bias=bias)
+            modules.append(linear)
+            return [linear]
+        if isinstance(step, Embedding):
+            table = nn.Embedding(step.rows, step.columns)
+            self._fill(table, weight=next(weights)[0])
+            modules.append(table)
+            return [table, self._entered]
+        return [self._pooling(step, rank)]
+
+    def _convolution(self, step: Conv, kernel: Array, *vectors: Array) -> list[Any]:
+        rank = len(step.kernel)
+        groups = step.groups(step.filters)
+        options = {
+            "stride": (step.strides,) * rank,
+            "padding": step.margins,
+            "dilation": (step.dilation,) * rank,
+            "groups": groups,
+        }
+        if not step.norm:
+            return [self._conv(kernel, vectors[0], options)]
+        conv = self._conv(kernel, None, options)
+        scale, offset, mean, variance = vectors
+        make = getattr(self.torch.nn, f"BatchNorm{conv.weight.ndim - 2}d")
+        norm = make(step.filters, eps=EPSILON)
+        self._fill(norm, weight=scale, bias=offset, running_mean=mean, running_var=variance)
+        return [conv, norm.eval()]
+
+    def _activation(self, name: str) -> Function:
+        functional = self.torch.nn.functional
+        if name == "linear":
+            return lambda x: x
+        chosen: Function = getattr(functional, name)
+        return chosen
+
+    def _pooling(self, step: Step, rank: int) -> Function:
         functional = self.torch.nn.functional
         axes = tuple(range(2, 2 + rank))
-        if spec["kind"] == "max_pool":
+        if isinstance(step, MaxPool):
             pool = getattr(functional, f"max_pool{rank}d")
-            return lambda x: pool(x, spec["size"])
-        if spec["kind"] == "global_average":
-            return lambda x: x.mean(axes)
-        if spec["kind"] == "global_max":
-            return lambda x: x.amax(axes)
+            return lambda x: pool(x, step.size, step.strides, step.margin)
+        if isinstance(step, GlobalPool):
+            return lambda x: x.mean(axes) if step.kind == "Average" else x.amax(axes)
         return lambda x: x.flatten(1)
 
 
@@ -153,10 +242,12 @@ class TorchBest(TorchTyped):
 
     name = "torch best"
 
-    def training(self, network: Network, batch: int) -> Prepared | None:
+    def channels_first(self, shape: Shape) -> None:
         return None
 
     def _enter(self, x: Array) -> Any:
+        if x.dtype == np.int32:
+            return super()._enter(x)
         rows = x[:, None] if x.ndim == 3 else x
         return self._channels_last(self.torch.from_numpy(np.moveaxis(rows, -1, 1)))
 
@@ -164,20 +255,38 @@ class TorchBest(TorchTyped):
         left = super()._leave(y)
         return left[:, 0] if left.ndim == 4 and left.shape[1] == 1 else left
 
+    def _entered(self, vectors: Any) -> Any:
+        return vectors[:, None].permute(0, 3, 1, 2)
+
     def _channels_last(self, tensor: Any) -> Any:
         kind = "channels_last" if tensor.ndim == 4 else "channels_last_3d"
         return tensor.contiguous(memory_format=getattr(self.torch, kind))
 
-    def _conv(self, kernel: Array, bias: Array, padding: str, options: Mapping[str, Any]) -> Any:
+    def _conv(self, kernel: Array, bias: Array | None, options: Mapping[str, Any]) -> Any:
         if kernel.ndim == 3:
             kernel = kernel[None]
-            options = {k: v if k == "groups" else (1, *v) for k, v in options.items()}
-        conv = super()._conv(kernel, bias, padding, options)
+            first = {"stride": 1, "dilation": 1, "padding": 0}
+            options = {k: (first[k], *v) if k in first else v for k, v in options.items()}
+        conv = super()._conv(kernel, bias, options)
         conv.weight.data = self._channels_last(conv.weight.data)
         return conv
 
-    def _pooling(self, spec: Mapping[str, Any], rank: int) -> Step:
+    def _pooling(self, step: Step, rank: int) -> Function:
         functional = self.torch.nn.functional
-        if rank == 1 and spec["kind"] == "max_pool":
-            return lambda x: functional.max_pool2d(x, (1, spec["size"]))
-        return super()._pooling(spec, max(rank, 2))
+        if rank == 1 and isinstance(step, MaxPool):
+            size, strides, margin = (
+                (0 if i == 2 else 1, each)
+                for i, each in enumerate((step.size, step.strides, step.margin))
+            )
+            return lambda x: functional.max_pool2d(x, size, strides, margin)
+        return super()._pooling(step, max(rank, 2))
+
+
+class TorchOnOurs(TorchTyped):
+    """What a user types, after `isoconv.torch.accelerate`."""
+
+    name = "isoconv"
+
+    def _ready(self, modules: Sequence[Any], forward: Function) -> Function:
+        optional.late("isoconv.torch").accelerate(self.torch.nn.ModuleList(modules))
+        return forward

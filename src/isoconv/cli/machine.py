@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,9 +11,10 @@ from rich.console import Console
 
 from isoconv import bench as benchmark
 from isoconv import doctor as examination
+from isoconv.bench.chart import roof_chart
 from isoconv.bench.tables import tables
 from isoconv.cli.app import MACHINE, NO, app, errors
-from isoconv.cli.output import Json, print_json
+from isoconv.cli.output import Json, as_json, print_json, write
 from isoconv.runtime import cache as kept
 from isoconv.sections import Section, as_text, duration, size
 
@@ -32,12 +34,20 @@ def bench(
     seconds: Annotated[
         float, typer.Option(min=0.0, help="How long each is timed in each case.")
     ] = 0.5,
+    runs: Annotated[
+        int, typer.Option(min=1, help="How often all is measured; ratios are their medians.")
+    ] = 1,
+    save: Annotated[Path | None, typer.Option(help="A JSON file for all that was found.")] = None,
+    chart: Annotated[
+        Path | None, typer.Option(help="An SVG file for a chart: GFLOP/s against the roof.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Time convolutions, networks and training steps beside PyTorch, against the machine's roof.
+    """Time convolutions, networks and training against other libraries and the machine's roof.
 
-    Everybody is run in turn, on as many threads. Peers that are not installed are skipped, and
-    named; the extra "bench" of isoconv installs them.
+    They are PyTorch, ONNX Runtime, OpenVINO, JAX, LiteRT and Keras on TensorFlow, all run in turn
+    and on as many threads. Those not installed are skipped, and named; the extras "bench" and
+    "tensorflow" of isoconv install them.
 
     Example: isoconv bench --section layers --only text3gram --threads 1
     """
@@ -47,8 +57,13 @@ def bench(
             only=only,
             threads=threads,
             seconds=seconds,
+            runs=runs,
             on_case=status.update,
         )
+    if save is not None:
+        write(save, as_json(report.as_data()))
+    if chart is not None:
+        write(chart, roof_chart(report.rows))
     if json:
         print_json(report.as_data())
     else:

@@ -5,19 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress
 
+from isoconv.atomic import replacing
 from isoconv.cli.app import errors
 
 Json = Annotated[bool, typer.Option("--json", help="Give the answer as JSON, to the output.")]
 
 
+def as_json(data: Any) -> str:
+    """The data as JSON, indented."""
+    return json.dumps(data, indent=1, ensure_ascii=False)
+
+
 def print_json(data: Any) -> None:
     """The data as JSON on the output, indented."""
-    typer.echo(json.dumps(data, indent=1, ensure_ascii=False))
+    typer.echo(as_json(data))
+
+
+def write(path: Path, text: str) -> None:
+    """A file with this text, whole or not at all."""
+    with replacing(path) as new:
+        new.write_text(text, encoding="utf-8")
 
 
 @contextmanager
