@@ -1,5 +1,7 @@
 """isoconv.activations: what layers give, by any of their names, in memory and on disk."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,22 @@ def test_streamed_to_files(model, tmp_path):
     files = {path.name for path in (tmp_path / "new").iterdir()}
     assert files == {f"{name.replace('/', '.')}.npy" for name in expected}
     assert np.array_equal(np.load(tmp_path / "new/inner.deep.npy"), expected["inner/deep"])
+
+
+@pytest.mark.parametrize("shape", [(64, 500, 2), (1, 32_000, 2)], ids=["many", "long"])
+def test_files_take_no_memory_however_much_is_written(shape, tmp_path):
+    parts = [layers.Conv1D(16, 3, name="a"), layers.ReLU(name="b"), layers.Conv1D(16, 3, name="c")]
+    model = ic.Sequential([ic.Input((None, 2)), *parts])
+    x = np.ones(shape, "float32")
+    model(x[:1])
+    ic.activations(model, x[:1, :9])
+    tracemalloc.start()
+    found = ic.activations(model, x, batch_size=4, out=tmp_path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(value.nbytes for value in found.values()) > 6e6
+    assert most < 1e6
+    assert np.array_equal(found["c"], ic.activations(model, x, "c")["c"])
 
 
 def test_an_error_leaves_no_file(tmp_path):

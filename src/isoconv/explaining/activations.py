@@ -4,11 +4,11 @@ memory or on disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -24,6 +24,8 @@ from isoconv.ops.recorder import Array, Noted, current
 from isoconv.training import activations as functions
 
 Progress = Callable[[int, int], None]
+Shape = tuple[int, ...]
+Places = Callable[[Mapping[str, Shape], Mapping[str, str], int], list[Array]]
 
 
 class Activations:
@@ -65,8 +67,12 @@ class Activations:
         if not all(isinstance(leaf, np.ndarray) for leaf in tree.leaves(x)):
             x = model.prepare((x,), {})[0][0]
         count = samples(x, model.where("activations: x"))
-        results = stream(model, x, layers, batch_size, on_batch)
-        return _joined(list(results)) if out is None else _on_disk(results, count, Path(out))
+        if out is None:
+            return _joined(list(stream(model, x, layers, batch_size, on_batch)))
+        with _Files(Path(out), count) as files:
+            for _ in stream(model, x, layers, batch_size, on_batch, files.places):
+                pass
+        return files.read()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(functions, name)
@@ -79,9 +85,18 @@ activations = Activations()
 
 
 def stream(
-    model: Layer, x: Any, wanted: Any, size: int, on_batch: Progress | None = None
+    model: Layer,
+    x: Any,
+    wanted: Any,
+    size: int,
+    on_batch: Progress | None = None,
+    places: Places | None = None,
 ) -> Iterator[dict[str, Array]]:
-    """What the layers give, batch by batch, for arrays."""
+    """What the layers give, batch by batch, for arrays.
+
+    places: told the outputs' shapes and dtypes by name, and the samples done before: arrays to
+    write them to.
+    """
 
     def collect(*given: Any) -> dict[str, Any]:
         _, calls = layer_calls(model, given)
@@ -93,18 +108,25 @@ def stream(
         args, _ = model.prepare((part,), {})
         model.ensure_built(args, {})
         arrays = [as_array(leaf) for leaf in tree.leaves(args) if is_array(leaf)]
-        results: dict[str, Array] = compiled.program(arrays, args, {})(arrays)
-        for name, value in results.items():
-            _check_batch(name, value, len(arrays[0]), count)
+        program = compiled.program(arrays, args, {})
+        names, nodes = list(program.trace.result), program.trace.graph.outputs
+        shapes = dict(zip(names, program.output_shapes(arrays), strict=True))
+        for name, shape in shapes.items():
+            _check_batch(name, shape, len(arrays[0]), count)
+        out = None
+        if places is not None:
+            dtypes = {name: node.dtype for name, node in zip(names, nodes, strict=False)}
+            out = places(shapes, dtypes, done)
+        results: dict[str, Array] = program(arrays, None, out)
         done += len(arrays[0])
         if on_batch is not None:
             on_batch(done, count)
         yield results
 
 
-def _check_batch(name: str, value: Array, size: int, count: int) -> None:
-    if size < count and (value.ndim == 0 or len(value) != size):
-        given = f"outputs of shape {value.shape} for {size} samples"
+def _check_batch(name: str, shape: Shape, size: int, count: int) -> None:
+    if size < count and (not shape or shape[0] != size):
+        given = f"outputs of shape {shape} for {size} samples"
         remedy = f"Use a batch_size of {count}, or leave it out of layers."
         raise ShapeError(explain(f"activations: {name}", given, "one row a sample", remedy))
 
@@ -172,37 +194,50 @@ def _joined(results: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     return {name: np.concatenate([part[name] for part in results]) for name in results[0]}
 
 
-def _on_disk(results: Iterator[dict[str, Array]], count: int, folder: Path) -> dict[str, Array]:
-    """Each layer's outputs in a file of its own, complete or not there at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files: dict[str, Path] = {}
-    with ExitStack() as stack:
-        places: dict[str, Any] = {}
-        start = 0
-        for part in results:
-            if not places:
-                files = _files(part, folder)
-            for name, value in part.items():
-                if name not in places:
-                    temporary = stack.enter_context(replacing(files[name]))
-                    shape = (count, *value.shape[1:]) if value.ndim else ()
-                    places[name] = open_memmap(temporary, "w+", value.dtype, shape)
-                place = places[name]
-                if value.ndim:
-                    place[start : start + len(value)] = value
-                else:
-                    place[...] = value
-            start += len(next(iter(part.values())))
-        for place in places.values():
+class _Files:
+    """A file for each layer's outputs, all complete or none there. They are written to where they
+    lie in the file, so that one sample may be larger than memory.
+    """
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self._folder, self._count = folder, count
+        self._stack = ExitStack()
+        self._paths: dict[str, Path] = {}
+        self._open: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def places(
+        self, shapes: Mapping[str, Shape], dtypes: Mapping[str, str], start: int
+    ) -> list[Array]:
+        """Where the outputs of the samples from `start` on go."""
+        if not self._open:
+            self._paths = _paths(shapes, self._folder)
+            for name, shape in shapes.items():
+                temporary = self._stack.enter_context(replacing(self._paths[name]))
+                whole = (self._count, *shape[1:]) if shape else ()
+                self._open[name] = open_memmap(temporary, "w+", dtypes[name], whole)
+        return [
+            self._open[name][start : start + shape[0]] if shape else self._open[name]
+            for name, shape in shapes.items()
+        ]
+
+    def __exit__(self, *error: Any) -> None:
+        for place in self._open.values():
             place.flush()
-    return {name: np.load(path, mmap_mode="r") for name, path in files.items()}
+        self._stack.__exit__(*error)
+
+    def read(self) -> dict[str, Array]:
+        """The arrays, read from the files when needed."""
+        return {name: np.load(path, mmap_mode="r") for name, path in self._paths.items()}
 
 
-def _files(part: Mapping[str, Array], folder: Path) -> dict[str, Path]:
+def _paths(names: Iterable[str], folder: Path) -> dict[str, Path]:
     """A file name for each layer: its name with "/" written as "."."""
-    files = {name: folder / f"{name.replace('/', '.')}.npy" for name in part}
-    twice = len({path.name for path in files.values()}) < len(files)
-    if twice:
+    files = {name: folder / f"{name.replace('/', '.')}.npy" for name in names}
+    if len({path.name for path in files.values()}) < len(files):
         expected = "names that stay apart as files"
         raise ArgumentError(explain("activations: out", sorted(files), expected))
     return files

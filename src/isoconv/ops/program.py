@@ -116,14 +116,7 @@ class Program:
         values: what to read for some of the variables instead of what they hold now.
         out: for each leaf of the result an array to write it to, or None.
         """
-        feeds = [*arrays]
-        for source in self.trace.captured:
-            if isinstance(source, Variable):
-                feeds.append(values.get(source, source.array) if values else source.array)
-            else:
-                feeds.append(source)
-        if self._weights is not None:
-            feeds += self._weights.current(feeds, values)
+        feeds = self._feeds(arrays, values)
         if out is not None:
             out = [*out, *(None,) * (len(self.trace.graph.outputs) - len(out))]
         outputs = self._run(feeds, out)
@@ -136,6 +129,24 @@ class Program:
             return outputs[0]
         filled = iter(outputs)
         return tree.transform(lambda leaf: None if leaf is None else next(filled), result)
+
+    def _feeds(
+        self, arrays: Sequence[Array], values: Mapping[Variable, Array] | None
+    ) -> list[Array]:
+        """All that the compiled graph takes."""
+        feeds = [*arrays]
+        for source in self.trace.captured:
+            if isinstance(source, Variable):
+                feeds.append(values.get(source, source.array) if values else source.array)
+            else:
+                feeds.append(source)
+        if self._weights is not None:
+            feeds += self._weights.current(feeds, values)
+        return feeds
+
+    def output_shapes(self, arrays: Sequence[Array]) -> list[tuple[int, ...]]:
+        """The shapes of the result's leaves for such arguments; nothing is computed."""
+        return self._run.output_shapes(self._feeds(arrays, None))[: self._count]
 
     @property
     def arena_bytes(self) -> int:

@@ -65,7 +65,7 @@ class Executable:
         shapes = tuple([array.shape for array in arrays])
         binding = self._bindings.get(shapes)
         if binding is None:
-            binding = self._remember(shapes, self._bind(arrays))
+            binding = self._remember(shapes, self._bind(arrays), out)
         outputs = self._outputs(arrays, binding.shapes, out)
         frame = self._take()
         try:
@@ -81,16 +81,29 @@ class Executable:
         with self._lock:
             return max((frame.words[driver.CAPACITY] for frame in self._frames), default=0)
 
-    def _remember(self, shapes: tuple[tuple[int, ...], ...], sizes: dict[str, int]) -> _Binding:
-        """Keeps what follows from shapes for the next call with them."""
-        outputs = [
+    def output_shapes(self, arrays: Sequence[Array]) -> list[tuple[int, ...]]:
+        """The shapes of the outputs for such arrays, which are not read."""
+        return self._shapes(self._bind(arrays))
+
+    def _shapes(self, sizes: dict[str, int]) -> list[tuple[int, ...]]:
+        return [
             tuple([max(evaluate(dim, sizes), 0) for dim in node.shape])
             for node in self._program.graph.outputs
         ]
+
+    def _remember(
+        self,
+        shapes: tuple[tuple[int, ...], ...],
+        sizes: dict[str, int],
+        out: Sequence[Array | None] | None,
+    ) -> _Binding:
+        """Keeps what follows from shapes for the next call with them."""
+        outputs = self._shapes(sizes)
         for number, (node, shape) in enumerate(
             zip(self._program.graph.outputs, outputs, strict=True)
         ):
-            memory.check(f"{node.origin or node.op}: output {number}", shape, node.dtype)
+            if out is None or out[number] is None:
+                memory.check(f"{node.origin or node.op}: output {number}", shape, node.dtype)
         binding = _Binding([sizes[name] for name in self._program.sizes], outputs)
         with self._lock:
             if len(self._bindings) >= _MOST_BINDINGS:
