@@ -1,8 +1,10 @@
 """The picture of a kernel: the numbers in its cells are those of the layer, and add up."""
 
 import re
+import subprocess
 import sys
 from io import BytesIO
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -273,3 +275,12 @@ NUMERALS = {
 @pytest.mark.parametrize("number", NUMERALS)
 def test_numbers_fit_their_cells(number):
     assert numeral(number) == NUMERALS[number].replace("-", MINUS)
+
+
+def test_documented_pictures_are_those_that_the_tool_makes(tmp_path):
+    root = Path(__file__).parents[1]
+    subprocess.run([sys.executable, root / "tools/make_pictures.py", tmp_path], check=True)
+    kept = {path.name: path.read_text("utf-8") for path in (root / "docs/pictures").iterdir()}
+    assert {path.name: path.read_text("utf-8") for path in tmp_path.iterdir()} == kept
+    page = (root / "docs/pictures.md").read_text("utf-8")
+    assert set(re.findall(r"\(pictures/(.*?)\)", page)) == set(kept)
