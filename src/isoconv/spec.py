@@ -159,4 +159,7 @@ def _unclear(text: str, offset: int, why: str) -> ArgumentError:
     start = max(0, offset - 50)
     shown = line[start : start + 70]
     mark = " " * (offset - start) + "^"
-    return ArgumentError(f"spec: {why}.\n  {shown}\n  {mark}\nExpected layers such as {EXAMPLE}.")
+    end = "" if why.endswith("?") else "."
+    return ArgumentError(
+        f"spec: {why}{end}\n  {shown}\n  {mark}\nExpected layers such as {EXAMPLE}."
+    )
