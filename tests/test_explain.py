@@ -216,8 +216,9 @@ def test_what_is_folded_for_prediction_is_told():
     assert {rule.layer for rule in whole.rules} == {norm.name}
     assert all(rule.numeric == "folding" for rule in whole.rules)
     assert "Rewritten for prediction" in str(whole)
-    assert [kernel.layers for kernel in whole.kernels] == [(norm.name, cut.name)]
-    assert conv.merged == cut.merged == norm.name
+    # The convolution's, though its scale was moved into it by a rule.
+    assert [kernel.layers for kernel in whole.kernels] == [(conv.name, norm.name, cut.name)]
+    assert (norm.merged, cut.merged) == (conv.name, conv.name)
 
 
 def test_explaining_changes_nothing():

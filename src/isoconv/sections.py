@@ -78,13 +78,14 @@ def as_html(sections: Sequence[Section]) -> str:
 
 
 def _html_table(section: Section) -> str:
-    lines = ["<table>"]
+    lines = ['<table style="border-collapse: collapse">']
     for number, row in enumerate(section.rows):
         tag = "th" if section.head and number == 0 else "td"
         fields = []
         for column, text in enumerate(row):
             side = "right" if column in section.right else "left"
-            fields.append(f'<{tag} style="text-align: {side}">{escape(text)}</{tag}>')
+            style = f"text-align: {side}; padding: 0.1em 0.7em"
+            fields.append(f'<{tag} style="{style}">{escape(text)}</{tag}>')
         lines.append(f"<tr>{''.join(fields)}</tr>")
     return "\n".join([*lines, "</table>"])
 

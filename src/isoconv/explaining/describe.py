@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -11,7 +11,8 @@ from isoconv import dtypes, spec
 from isoconv.conversion.forms import forms
 from isoconv.errors import ArgumentError
 from isoconv.errors import explain as message
-from isoconv.explaining.facts import FormFacts, KernelFacts, LayerFacts, Reading, WeightFacts
+from isoconv.explaining.credit import credited
+from isoconv.explaining.facts import FormFacts, LayerFacts, Reading, WeightFacts
 from isoconv.explaining.kernels import arena_bytes, kernels, planned, timed
 from isoconv.explaining.operations import operations
 from isoconv.explaining.reach import element, reach
@@ -51,7 +52,8 @@ def explain(
     parts = kernels(program, found.layer.name)
     if measure or (measure is None and not found.single):
         parts = timed(program, parts)
-    layers = tuple(_facts(name, call, found, batch) for name, call in found.calls.items())
+    facts = tuple(_facts(name, call, found, batch) for name, call in found.calls.items())
+    layers, parts = credited(facts, parts)
     machine = host()
     return Explanation(
         name=found.layer.name,
@@ -59,7 +61,7 @@ def explain(
         batch=batch,
         inputs=tuple(_shape(node) for node in found.inputs),
         outputs=tuple(_shape(node) for node in found.graph.outputs),
-        layers=_with_time(layers, parts),
+        layers=layers,
         kernels=parts,
         rules=rules,
         parameters=sum(weight.size for weight in found.layer.weights),
@@ -152,44 +154,6 @@ def _reading(output: Node, source: Node, reached: Mapping[Node, Any]) -> Reading
         last=() if empty else tuple(int(each[-1]) for each in places),
         count=tuple(len(each) for each in places),
     )
-
-
-def _with_time(
-    layers: Sequence[LayerFacts], parts: Sequence[KernelFacts]
-) -> tuple[LayerFacts, ...]:
-    """The layers with the time of their kernels, or whose kernel does their work."""
-    seconds: dict[str, float] = {}
-    merged: dict[str, str] = {}
-    for kernel in parts:
-        if not kernel.layers:
-            continue
-        owner, *others = kernel.layers
-        seconds[owner] = seconds.get(owner, 0.0) + (kernel.seconds or 0.0)
-        merged |= dict.fromkeys(others, owner)
-    timed_ = any(kernel.seconds is not None for kernel in parts)
-    found: list[LayerFacts] = []
-    after = None
-    for layer in reversed(layers):
-        mine = layer.name in seconds
-        after = layer.name if mine else after
-        found.append(
-            replace(
-                layer,
-                seconds=seconds.get(layer.name) if timed_ else None,
-                merged=None if mine else _merged(layer, merged, after),
-            )
-        )
-    return tuple(reversed(found))
-
-
-def _merged(layer: LayerFacts, merged: Mapping[str, str], after: str | None) -> str | None:
-    """Whose kernels do a layer's work: those that name it, of a shared layer those of its first
-    call, and where rules joined it with what follows, the next.
-    """
-    first_call = layer.name.partition("#")[0]
-    if first_call != layer.name:
-        return first_call
-    return merged.get(layer.name, after if layer.weights else None)
 
 
 def meaning(layer: Layer, name: str, shape: tuple[int, ...]) -> str:

@@ -54,7 +54,8 @@ def arena_bytes(program: Program) -> int:
 def _facts(step: Step, machine: Machine, outer: str) -> KernelFacts:
     inside = _inside(step)
     leading = [node for node in (step.anchor, *step.outputs, *inside) if node is not None]
-    origins = dict.fromkeys(node.origin for node in leading if node.origin)
+    # Numbers are one node wherever they are needed, which tells nothing of a kernel.
+    origins = dict.fromkeys(node.origin for node in leading if node.origin and node.inputs)
     layers = tuple(dict.fromkeys(_inner(origin, outer) for origin in origins))
     anchor = step.anchor
     rows = vectors = None
