@@ -201,5 +201,6 @@ def test_every_figure_is_saved(tmp_path):
         path = tmp_path / f"{number}.{suffix}"
         draw.save(figure, path)
         assert path.read_bytes().startswith(start)
+        assert figure._repr_png_().startswith(b"\x89PNG")
     with pytest.raises(ArgumentError, match=r"\.svg, \.png, \.pdf"):
         draw.save(drawn[0], tmp_path / "a.gif")

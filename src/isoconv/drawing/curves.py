@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from isoconv.drawing.panels import tidy
+from isoconv.drawing.panels import blank, tidy
 from isoconv.drawing.style import BLUE, FAINT, VERMILION
 from isoconv.errors import ArgumentError, explain
 from isoconv.optional import require
@@ -23,8 +23,7 @@ def history(given: Any) -> Any:
         remedy = "Give what model.fit(...) returns, after at least one epoch."
         raise ArgumentError(explain("draw.history", repr(numbers), "recorded epochs", remedy))
     names = list(dict.fromkeys(name.removeprefix("val_") for name in numbers))
-    size = (4.8 * len(names), 3.6)
-    figure = require("matplotlib.figure", "plot").Figure(size, layout="constrained")
+    figure = blank(4.8 * len(names), 3.6)
     ticker = require("matplotlib.ticker", "plot")
     for panel, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for key, label, colour, style in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,23 @@ _POSITIVE, _SIGNED = "viridis", "PuOr"
 _GAP = 1
 
 
+def blank(width: float, height: float) -> Any:
+    """An empty figure, in inches, which notebooks show also where pyplot was never imported."""
+    figure = require("matplotlib.figure", "plot").Figure
+    found = figure((width, height), layout="constrained", facecolor=PAPER)
+
+    def png() -> bytes:
+        out = BytesIO()
+        found.savefig(out, format="png")
+        return out.getvalue()
+
+    found._repr_png_ = png
+    return found
+
+
 def stacked(heights: Sequence[float], title: str) -> tuple[Any, list[Any]]:
     """A figure of panels of these heights, in inches, below each other."""
-    figure = require("matplotlib.figure", "plot").Figure
-    whole = sum(heights) + 0.55 * len(heights) + 0.5
-    found = figure((WIDTH, whole), layout="constrained", facecolor=PAPER)
+    found = blank(WIDTH, sum(heights) + 0.55 * len(heights) + 0.5)
     found.suptitle(title, fontsize=12, fontweight="bold", color=INK, x=0.01, ha="left")
     grid = found.subplots(len(heights), 1, squeeze=False, height_ratios=list(heights))
     return found, [tidy(each) for each in grid[:, 0]]

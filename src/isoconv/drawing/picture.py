@@ -60,8 +60,12 @@ def save(picture: Any, path: str | PathLike[str], on_frame: Progress | None = No
         where = f"picture {target.name}"
         raise FileError(explain(where, f"no folder {target.parent}", "a folder that is there"))
     content = _content(picture, target, on_frame)
-    with replacing(target) as temporary:
-        Path(temporary).write_bytes(content)
+    try:
+        with replacing(target) as temporary:
+            Path(temporary).write_bytes(content)
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise FileError(explain(f"picture {target}", what, "a place to write to")) from error
 
 
 def _content(picture: Any, target: Path, on_frame: Progress | None) -> bytes:
