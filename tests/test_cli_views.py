@@ -1,9 +1,12 @@
 """The commands that show models, layers, activations, the cache and the machine, on real files."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+import sysconfig
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +50,21 @@ def test_every_command_teaches_with_an_example(isoconv):
         assert re.search(rf"isoconv {name}", out), name
         assert "--json" in out, name
         assert max(map(len, out.splitlines())) <= 80
+
+
+def test_shells_complete_commands_and_options():
+    script = """
+    complete_() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _isoconv_completion "$program"; }
+    eval "$("$program" --show-completion bash)"
+    complete_ isoconv ex; echo "${COMPREPLY[@]}"
+    complete_ isoconv explain --pic; echo "${COMPREPLY[@]}"
+    """
+    folder = Path(sysconfig.get_path("scripts"))
+    environment = os.environ | {"program": str(folder / "isoconv")}
+    found = subprocess.run(
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == ["explain", "--picture"]
 
 
 def test_summary(isoconv, saved):

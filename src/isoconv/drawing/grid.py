@@ -63,7 +63,8 @@ def _cell(x: float, y: float, look: CellLook) -> Iterator[Item]:
         style = look.number_style if len(look.number) < 4 else f"long {look.number_style}"
         yield Text(x + CELL / 2, y + CELL / 2 - up, look.number, style)
     if look.corner:
-        yield Text(x + CELL - 3, y + CELL - 7, look.corner, "weight")
+        style = "weight" if len(look.corner) < 5 else "long weight"
+        yield Text(x + CELL - 2.5, y + CELL - 7, look.corner, style)
 
 
 class _Layout:
