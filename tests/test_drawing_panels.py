@@ -148,6 +148,7 @@ def test_layers_that_read_no_more_are_left_out():
 
 WEIGHTS = {
     "one axis": (layers.Conv1D(9, 3), (8, 2), (0, 4), lambda k, f, c: k[:, :, f].T),
+    "one channel": (layers.Conv1D(9, 3), (8, 1), (0, 0), lambda k, f, c: k[:, 0].T),
     "two axes": (layers.Conv2D(4, (3, 2)), (8, 8, 5), (1, 3), lambda k, f, c: k[:, :, c, f]),
     "no axis": (layers.Dense(4), (6,), (0, 0), lambda k, f, c: k),
 }

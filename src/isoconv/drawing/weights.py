@@ -12,13 +12,14 @@ from isoconv.explaining.describe import meaning
 from isoconv.layers.base import Layer
 from isoconv.ops.recorder import Array
 
-_MOST, _COLUMNS = 16, 8
+_MOST, _COLUMNS, _ROWS = 16, 8, 64
 
 
 def weights(layer: Layer) -> Any:
     """The weights of a built layer as a matplotlib Figure, one panel each.
 
-    Kernels over one axis are one tile a filter, taps across and channels down; over two, a tile a
+    Kernels over one axis are one tile a filter, taps across and channels down (of one channel: a
+    row a filter); over two, a tile a
     filter and channel, filters down and channels across; over three, the planes of depth follow
     each other across. Of many filters and channels the first are shown.
     """
@@ -46,6 +47,8 @@ def _tiles(array: Array) -> Array:
     *taps, channels, filters = array.shape
     if not taps:
         return array[:256, :512].reshape(1, 1, min(channels, 256), min(filters, 512))
+    if len(taps) == channels == 1:
+        return array[:, 0, :_ROWS].T[None, None]
     turned = np.moveaxis(array, -1, 0)[:_MOST]
     if len(taps) == 1:
         return panels.folded(turned.swapaxes(1, 2)[:, :64], min(len(turned), _COLUMNS))
