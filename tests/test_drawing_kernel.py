@@ -9,13 +9,15 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 from PIL import Image
 
 import isoconv as ic
 from isoconv import draw, layers, spec
 from isoconv.drawing.formula import numeral
 from isoconv.drawing.scene import Box, Text
-from isoconv.drawing.style import MINUS, TIMES
+from isoconv.drawing.style import MINUS, STYLES, TIMES
 from isoconv.errors import ArgumentError, MissingPackageError, ShapeError
 
 # A layer, its input, and the output that is worked out: (place, filter).
@@ -32,7 +34,7 @@ LAYERS = {
     "two axes": ("Conv2D(2, (2, 3), strides=(1, 2))", (4, 7, 2), ((1, 2), 0)),
     "channels first": ("Conv2D(2, 2, data_format='channels_first')", (2, 4, 5), ((2, 3), 1)),
     "three axes": ("Conv3D(2, 2)", (2, 3, 4, 1), ((0, 1, 2), 1)),
-    "transposed": ("Conv1DTranspose(2, 3, strides=2, padding='same')", (5, 2), ((4,), 1)),
+    "transposed": ("Conv1DTranspose(2, 5, strides=2, padding='same')", (5, 2), ((4,), 1)),
     "transposed groups": ("Conv2DTranspose(2, 2, strides=2, groups=2)", (3, 2, 4), ((3, 1), 1)),
     "separable": ("SeparableConv1D(2, 3, padding='same')", (6, 2), ((5,), 1)),
     "no axis": ("Dense(3)", (5,), ((), 2)),
@@ -159,6 +161,38 @@ def test_layers_that_are_not_built_stay_so_and_show_whole_numbers():
 def test_a_layer_of_a_model_needs_no_shape():
     model = ic.Sequential([ic.Input((7, 2)), layers.Conv1D(2, 3)])
     assert "on (7, 2) gives (5, 2)" in draw.kernel(model.layers[0]).scenes[0].title
+
+
+WIDE = {
+    "Conv1D(64, 3)": (600, 300),
+    "Conv2D(8, 1)": (10, 10, 30),
+    "Conv3DTranspose(2, 3, strides=2)": (4, 4, 4, 2),
+    "SeparableConv2D(16, 3)": (32, 32, 16),
+    "Dense(1000)": (2048,),
+}
+
+
+def extent(text):
+    """Left, top, right and bottom of a text, as its font has it."""
+    style = STYLES[text.style]
+    font = FontProperties(family="DejaVu Sans", weight="bold" if style.bold else "normal")
+    box = TextPath((0, 0), text.text, size=style.size, prop=font).get_extents()
+    left = text.x - {"start": 0, "middle": 0.5, "end": 1}[style.anchor] * box.width
+    base = text.y + 0.35 * style.size
+    return left, base - box.y1, left + box.width, base - box.y0
+
+
+@pytest.mark.parametrize("text", WIDE)
+def test_no_text_lies_on_another_or_outside(text):
+    (scene,) = draw.kernel(text, WIDE[text]).scenes
+    texts = [item for item in scene.items if isinstance(item, Text) and item.text]
+    boxes = np.array([extent(item) for item in texts])
+    assert (boxes[:, :2] >= 0).all()
+    assert (boxes[:, 2:] <= (scene.width, scene.height)).all()
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    over = np.argwhere(np.triu((high - low > 0.5).all(2), 1))
+    assert [(texts[a].text, texts[b].text) for a, b in over] == []
 
 
 # -- animations and files ---------------------------------------------------------------------

@@ -71,7 +71,6 @@ STYLES = {
     "node text": Style(size=11),
     "node note": Style(ink=GREY, size=10.5),
     "edge": Style(edge="#6e7781", width=1.4, arrow=True),
-    "same layer": Style(edge=PURPLE, width=1.4, dashed=True),
     "group": Style("#f6f8fa", "#8c959f", dashed=True, round=10, level=-3),
     "group name": Style(ink=GREY, size=11, bold=True, anchor="start"),
     "input": Style("#ffffff", "#6e7781", 1.4, round=14),

@@ -19,9 +19,9 @@ def weights(layer: Layer) -> Any:
     """The weights of a built layer as a matplotlib Figure, one panel each.
 
     Kernels over one axis are one tile a filter, taps across and channels down (of one channel: a
-    row a filter); over two, a tile a
-    filter and channel, filters down and channels across; over three, the planes of depth follow
-    each other across. Of many filters and channels the first are shown.
+    row a filter); over two, a tile a filter and channel, filters down and channels across; over
+    three, the planes of depth follow each other across. Of many filters and channels the first are
+    shown.
     """
     if not isinstance(layer, Layer) or not layer.weights:
         remedy = "Give a layer that is built and has weights, such as model.get_layer(name)."
