@@ -55,19 +55,26 @@ def activations(model: Layer, x: Any, layers: Any = None, *, sample: int = 0) ->
     one = _one(x, sample)
     found = outputs_of(model, one, layers)
     if len(found) > _LAYERS:
-        remedy = "Say which ones: layers=[...], by names or classes."
+        remedy = "Say which ones, by their names or classes."
         given = f"{len(found)} layers"
         raise ArgumentError(explain("draw.activations", given, f"at most {_LAYERS}", remedy))
     inputs = [leaf[0] for leaf in tree.leaves(one)]
     traces = traced(model, [leaf.shape for leaf in inputs], 1)
+    turned = _channels_first(traces.calls)
+    inputs = [
+        _channels_last(leaf, _read_channels_first(traces.calls, node))
+        for leaf, node in zip(inputs, traces.inputs, strict=True)
+    ]
     all_panels = [
         panel
         for number, leaf in enumerate(inputs)
         for panel in _panels("input" if len(inputs) == 1 else f"input {number}", leaf, None)
     ]
     for name, value in found.items():
-        place = _place(traces.calls, name, traces.inputs[0])
-        all_panels += _panels(name, value[0] if value.ndim else value[None], place)
+        first = turned.get(name, False)
+        place = _place(traces.calls, name, traces.inputs[0], 2 if first else 1)
+        shown = _channels_last(value[0] if value.ndim else value[None], first)
+        all_panels += _panels(name, shown, place)
     heights = [panel.height for panel in all_panels]
     title = f"{model.name}: what its layers give for sample {sample}"
     figure, axes = panels.stacked(heights, title)
@@ -90,13 +97,39 @@ def _one(x: Any, sample: int) -> Any:
     return tree.transform(lambda leaf: leaf[sample : sample + 1], arrays)
 
 
-def _place(calls: Mapping[str, Noted], name: str, source: Node) -> Alignment | None:
-    """How a layer's outputs lie along the input, where both are (positions, channels)."""
+def _channels_first(calls: Mapping[str, Noted]) -> dict[str, bool]:
+    """Whether the outputs of calls have their channels first: as the layer says, or, where it does
+    not care, the one before it.
+    """
+    found = {}
+    now = "channels_last"
+    for name, call in calls.items():
+        now = getattr(call.target, "data_format", None) or now
+        found[name] = now == "channels_first"
+    return found
+
+
+def _read_channels_first(calls: Mapping[str, Noted], source: Node) -> bool:
+    """Whether a layer that reads this input takes its channels first."""
+    return any(
+        getattr(leaf, "node", None) is source
+        for call in calls.values()
+        if getattr(call.target, "data_format", None) == "channels_first"
+        for leaf in tree.leaves(call.args)
+    )
+
+
+def _channels_last(value: Array, first: bool) -> Array:
+    return np.moveaxis(value, 0, -1) if first else value
+
+
+def _place(calls: Mapping[str, Noted], name: str, source: Node, axis: int) -> Alignment | None:
+    """How a layer's outputs lie along the input, where both have one axis of positions."""
     call = calls.get(name)
     nodes = [] if call is None else [leaf.node for leaf in tree.leaves(call.result)]
-    if not nodes or nodes[0].rank != 3 or source.rank not in (2, 3):
+    if not nodes or nodes[0].rank != 3 or source.rank not in (axis + 1, 3):
         return None
-    return alignment(nodes[0], source)
+    return alignment(nodes[0], source, axis)
 
 
 def _panels(name: str, value: Array, place: Alignment | None) -> list[_Panel]:

@@ -85,12 +85,8 @@ def _bars(panel: Any, layers: Sequence[LayerFacts], axis: int, length: int) -> N
             color=GREY if right or first > length * 0.08 else "white",
         )
     panel.set(xlim=(-0.5, length - 0.5), ylim=(len(layers) - 0.4, -0.6))
-    panel.set_yticks(range(len(layers)), [_short(layer.name) for layer in layers])
+    panel.set_yticks(range(len(layers)), [panels.shortened(layer.name, 28) for layer in layers])
     panel.set_xlabel("position in the input", fontsize=8, color=GREY)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 28 else f"…{name[-27:]}"
 
 
 def _sample(panel: Any, sample: Array, layers: Sequence[LayerFacts]) -> None:
@@ -119,7 +115,7 @@ def _sample(panel: Any, sample: Array, layers: Sequence[LayerFacts]) -> None:
                 fill=False,
                 edgecolor=colour,
                 linewidth=2,
-                label=_short(layer.name),
+                label=panels.shortened(layer.name, 28),
             )
         )
     panel.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isoconv import spec
+from isoconv.drawing import panels
 from isoconv.drawing.layered import layered
 from isoconv.drawing.picture import Picture
 from isoconv.drawing.scene import Box, Item, Line, Part, Text, column, framed, moved, text_part
@@ -169,7 +170,7 @@ def _told_again(targets: Sequence[Any], index: int) -> str:
 
 def _box(target: Any, name: str, shapes: Sequence[Any], again: str) -> _Box:
     gives = ", ".join(map(_shape, shapes))
-    name = name if len(name) <= _NAME else f"…{name[-_NAME:]}"
+    name = panels.shortened(name, _NAME)
     if not isinstance(target, Layer):
         return _Box(((target.__name__, "node name"), (gives, "node note")), "other")
     if isinstance(target, Model) and target.network is not None:

@@ -48,9 +48,29 @@ def tidy(panel: Any) -> Any:
 
 
 def titled(panel: Any, title: str, note: str = "") -> None:
-    """A name above a panel at the left, and a note at the right."""
-    panel.set_title(title, loc="left", fontsize=10, fontweight="bold", color=INK)
-    panel.set_title(note, loc="right", fontsize=8.5, color=GREY)
+    """A name above a panel at the left, and a note at the right; over tiles, which may be narrow,
+    below the name.
+    """
+    narrow = panel.get_aspect() != "auto"
+    name = {"fontsize": 10, "fontweight": "bold", "color": INK}
+    panel.set_title(shortened(title), loc="left", pad=18 if narrow else 6, **name)
+    where, side = ((0, 4), "left") if narrow else ((0, 6), "right")
+    panel.annotate(
+        note,
+        (0.0 if narrow else 1.0, 1.0),
+        where,
+        "axes fraction",
+        "offset points",
+        ha=side,
+        va="bottom",
+        fontsize=8.5,
+        color=GREY,
+    )
+
+
+def shortened(name: str, most: int = 44) -> str:
+    """The end of a long name, which tells it from others."""
+    return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
 def lines(panel: Any, places: Array, values: Array, names: Sequence[str]) -> None:
@@ -123,6 +143,7 @@ def folded(planes: Array, columns: int) -> Array:
 def tiled(panel: Any, tiles: Array) -> None:
     """Planes side by side and below each other as colours, without ticks."""
     heat(panel, mosaic(tiles))
+    panel.set_anchor("W")
     panel.set(xticks=[], yticks=[])
     for edge in panel.spines.values():
         edge.set_visible(False)
