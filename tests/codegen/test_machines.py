@@ -91,6 +91,7 @@ OTHERS = {
     "many weights": ("y", 128, 128, (SAME, SAME), 1),
     "short sums": ("y", 1, 32, (PLAIN, PLAIN), 1),
     "depthwise": ("y", 64, 64, (SAME, SAME), 64),
+    "depthwise, back over steps": ("x", 64, 64, (Axis(3, 2), Axis(3, 2)), 64),
     "depthwise, long": ("y", 64, 64, (Axis(31),), 64),
     "groups of four": ("y", 64, 64, (SAME, SAME), 16),
     "line": ("y", 1, 1, (Axis(64),), 1),

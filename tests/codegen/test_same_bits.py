@@ -2,11 +2,13 @@
 lines of small images and samples, edges, phases, tails.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from compiled import normal, run, tensor
 
-from isoconv.codegen import taps
+from isoconv.codegen import depthwise, taps
 from isoconv.codegen.tile import by_taps
 from isoconv.codegen.tile.rows import Tile
 from isoconv.codegen.tile.work import Work
@@ -44,6 +46,10 @@ CASES = {
     "depthwise": ([SAME, SAME], 20, 20, 20, (5, 23)),
     "depthwise, long": ([Axis(31)], 16, 16, 16, (90,)),
     "depthwise, tiny images": ([SAME, STRIDED], 33, 33, 33, (4, 7)),
+    "depthwise, steps": ([STRIDED, STRIDED], 20, 20, 20, (9, 23)),
+    "depthwise, taps that steps leave out": ([Axis(2, 3, 1, 1, 0)], 17, 17, 17, (50,)),
+    "depthwise, steps of two over taps of four": ([Axis(5, 4, 2, 3, 1)], 48, 48, 48, (91,)),
+    "depthwise, a long step": ([Axis(31, 2, 1, 15, 15)], 16, 16, 16, (130,)),
     "small groups": ([SAME, SAME], 40, 40, 10, (5, 23)),
     "pairs": ([STRIDED, DILATED], 34, 34, 17, (7, 9)),
     "fewer channels than filters": ([SAME], 10, 40, 5, (19,)),
@@ -110,6 +116,20 @@ def test_a_sum_that_is_added_to_twice_is_caught(monkeypatch):
     monkeypatch.setenv("ISOCONV_CACHE_MB", "0")
     monkeypatch.setitem(CASES, "planted", ([SAME, SAME], 127, 65, 1, (7, 7)))
     fast, pulled = both("planted", "y", monkeypatch)
+    assert not np.array_equal(fast, pulled)
+
+
+def test_a_phase_that_begins_at_the_wrong_input_is_caught(monkeypatch):
+    real = depthwise._Depthwise._phases
+
+    def late(kernel, first, last):
+        for phase in real(kernel, first, last):
+            yield replace(phase, start=kernel.b.add(phase.start, 1))
+
+    monkeypatch.setattr(depthwise._Depthwise, "_phases", late)
+    monkeypatch.setenv("ISOCONV_CACHE_MB", "0")
+    monkeypatch.setitem(CASES, "planted", ([Axis(3, 2)], 21, 21, 21, (90,)))
+    fast, pulled = both("planted", "x", monkeypatch)
     assert not np.array_equal(fast, pulled)
 
 

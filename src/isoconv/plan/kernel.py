@@ -290,6 +290,8 @@ def choose_kind(graph: Graph) -> str:
         return "scatter"
     if anchor.op in ("reduce_sum", "reduce_max") and anchor.inputs[0].rank - 1 in anchor["axes"]:
         return "rows"
+    if anchor.op == "conv" and anchor["face"] == "x" and anchor["axes"] and _spreads(anchor):
+        return "depthwise"
     if anchor.op == "conv" and anchor["axes"] and has_small_groups(anchor):
         return "group gram" if anchor["face"] == "w" else "depthwise"
     if anchor.op == "conv" and is_dense(anchor) and is_plain(anchor):
@@ -311,6 +313,11 @@ def has_small_groups(conv: Node) -> bool:
     x, other = conv.inputs
     channels, filters = number(x.shape[-1]) // groups, number(other.shape[-1]) // groups
     return is_depthwise(conv) or (filters in (2, 4, 8) and channels <= filters)
+
+
+def _spreads(conv: Node) -> bool:
+    """Whether the face x is that of a depthwise form whose operands lie in memory."""
+    return is_depthwise(conv) and all(part.op != "full" for part in conv.inputs)
 
 
 def _is_transposition(graph: Graph) -> bool:

@@ -19,7 +19,7 @@ _SHORT, _IDLE = 64, 4
 # Those that are folded are so few at once that their pointers have registers.
 _FEW = 6
 # So many weights come from far away: they are asked for so many rows ahead.
-_STREAMED, _AHEAD = 1 << 18, 32
+_STREAMED, _AHEAD = 1 << 16, 32
 
 
 def _unrolled(length: int | None) -> int:
