@@ -147,6 +147,9 @@ def race(
     plot: Annotated[
         Path | None, typer.Option(dir_okay=False, help="A picture to write: .png or .svg.")
     ] = None,
+    memory: Annotated[
+        bool, typer.Option(help="Measure memory too, which takes some seconds for each.")
+    ] = True,
     json: Json = False,
 ) -> None:
     """Time every equal form of a layer, and the layer in each framework that is installed.
@@ -166,6 +169,7 @@ def race(
             against or (),
             threads,
             seconds,
+            memory,
             on_entry=lambda what: status.update(what),
         )
     if plot is not None:

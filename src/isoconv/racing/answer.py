@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from textwrap import shorten
 from typing import Any
 
 from isoconv.optional import require
@@ -18,11 +19,11 @@ _FORWARD, _STEP = "#0072B2", "#D55E00"
 class Entry:
     """One way of computing the layer.
 
-    name: the layers, or the framework. engine: what ran it. rules: those of `isoconv.forms` that
-    led to this form, by row and title. forward, step: seconds of a prediction and of a training
-    step (None where the engine does not train). memory, step_memory: bytes by which a process of
-    its own grew. error: the largest from float64, over the largest output. same_bits: as the first
-    entry gives. gflops: of the first entry's multiply-adds, two each, in a prediction.
+    name: the layers. engine: what ran them. rules: those of `isoconv.forms` that led to this form,
+    by row and title. forward, step: seconds of a prediction and of a training step (None where the
+    engine does not train). memory, step_memory: bytes by which a process of its own grew in one.
+    error: the largest from float64, over the largest output. same_bits: as the first entry gives.
+    gflops: of the first entry's multiply-adds, two each, in a prediction.
     """
 
     name: str
@@ -42,7 +43,8 @@ class Race:
     """What `isoconv.race` gives: entries, the first of them the layer as it was given.
 
     skipped: frameworks that took no part, and why. against: of each layer that was given to race
-    against, whether it is the same function. versions: of what ran.
+    against, whether it is the same function. not_measured: whose memory is not known, and why.
+    versions: of what ran.
     """
 
     title: str
@@ -53,6 +55,7 @@ class Race:
     entries: list[Entry] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     against: dict[str, str] = field(default_factory=dict)
+    not_measured: dict[str, str] = field(default_factory=dict)
     versions: list[str] = field(default_factory=list)
 
     @property
@@ -90,7 +93,8 @@ class Race:
             panel.set_xlabel("milliseconds, the least")
             panel.margins(x=0.25)
             panel.spines[["top", "right"]].set_visible(False)
-        panels[0].set_yticks(places, [_label(entry) for entry in self.entries], fontsize=8)
+        labels = [shorten(self._label(entry), 60) for entry in self.entries]
+        panels[0].set_yticks(places, labels, fontsize=8)
         panels[0].invert_yaxis()
         figure.suptitle(f"{self._heading()}", fontsize=11)
         return figure
@@ -99,34 +103,42 @@ class Race:
         shapes = " and ".join("x".join(map(str, shape)) for shape in self.input_shape)
         return f"{self.title} on {self.batch} of {shapes}, threads: {self.threads}"
 
+    def _label(self, entry: Entry) -> str:
+        """The layers, or the framework, with the layers where several were given."""
+        if _ours(entry):
+            return entry.name
+        return f"{entry.engine}: {entry.name}" if self.against else entry.engine
+
     def _sections(self) -> list[Section]:
-        first = self.entries[0]
         notes = [
             "forward, step: the least time of a prediction and of a training step (Adam, mean "
             "squared error), everybody in turn. x: how many times as long as the first. GF/s: the "
             "first's arithmetic over the time. grows: by how much a process of its own grows in a "
-            "prediction, and in a step. error: from float64, of the largest output; = marks "
-            "the first's bits."
+            "prediction, and in a step. error: the largest from float64, over the largest output; "
+            "= marks the first's bits."
         ]
         found = [
             Section(self._heading(), [", ".join(self.versions)]),
-            Section("Forms of isoconv", (), self._table("isoconv", first), True, _NUMBERS),
+            Section("Forms of isoconv", (), self._table(True), True, _NUMBERS),
         ]
-        if any(entry.engine != "isoconv" for entry in self.entries):
-            found.append(Section("Other engines", (), self._table("", first), True, _NUMBERS))
+        if not all(map(_ours, self.entries)):
+            found.append(Section("Other engines", (), self._table(False), True, _NUMBERS))
         found += [Section(f"Against {name}", [answer]) for name, answer in self.against.items()]
         if self.skipped:
             found.append(Section("Took no part", (), list(self.skipped.items())))
+        if self.not_measured:
+            found.append(Section("Memory not measured", (), list(self.not_measured.items())))
         return [*found, Section("What the columns are", notes)]
 
-    def _table(self, engine: str, first: Entry) -> list[Sequence[str]]:
+    def _table(self, ours: bool) -> list[Sequence[str]]:
+        first = self.entries[0]
         rows: list[Sequence[str]] = [("", "forward", "x", "GF/s", "step", "grows", "error")]
         for entry in self.entries:
-            if (entry.engine == "isoconv") == (engine == "isoconv"):
+            if _ours(entry) == ours:
                 grows = " ".join(_size(each) for each in (entry.memory, entry.step_memory))
                 rows.append(
                     (
-                        entry.name,
+                        self._label(entry),
                         duration(entry.forward.least),
                         f"{entry.forward.least / first.forward.least:.2f}",
                         f"{entry.gflops:.3g}",
@@ -145,6 +157,5 @@ def _size(count: int | None) -> str:
     return "-" if count is None else size(count).replace("iB", "").replace(" ", "")
 
 
-def _label(entry: Entry) -> str:
-    name = entry.name if len(entry.name) <= 60 else f"{entry.name[:57]}..."
-    return name if entry.engine == "isoconv" else entry.engine
+def _ours(entry: Entry) -> bool:
+    return entry.engine.startswith("isoconv")

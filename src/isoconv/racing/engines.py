@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from isoconv import optional, sessions, settings
+from isoconv.errors import ArgumentError, explain
 from isoconv.interop.onnx import to_onnx
 from isoconv.interop.torch import to_torch
 from isoconv.models.jit import jit
@@ -64,6 +65,7 @@ class Isoconv:
 
     name = "isoconv"
     all_processors = False
+    folds = False
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
@@ -72,7 +74,9 @@ class Isoconv:
         return f"isoconv {metadata.version('isoconv')}"
 
     def runs(self, model: Model, data: Data) -> Runs:
-        call = jit(model, rewrite=False, threads=self.threads)
+        call = jit(model, rewrite=self.folds, threads=self.threads)
+        if self.folds or not trainable(model):
+            return Runs(lambda: call(*data.inputs), np.asarray)
         trained = deepcopy(model)
         trained.compile(optimizer="adam", loss="mse")
         x = data.inputs[0] if len(data.inputs) == 1 else list(data.inputs)
@@ -81,7 +85,14 @@ class Isoconv:
             with settings.limit_threads(self.threads):
                 return trained.train_on_batch(x, data.target)
 
-        return Runs(lambda: call(*data.inputs), np.asarray, step if trainable(model) else None)
+        return Runs(lambda: call(*data.inputs), np.asarray, step)
+
+
+class IsoconvFolding(Isoconv):
+    """The model as `predict` runs it: rules have computed with its weights beforehand."""
+
+    name = "isoconv, rewritten"
+    folds = True
 
 
 class Torch:
@@ -183,7 +194,9 @@ class Keras:
 
 
 class Jax(Keras):
-    """JAX: the calls that Keras makes of it for the model, compiled as one function."""
+    """JAX: the calls that Keras makes of it for the model, compiled as one function, and another
+    for the step, with Keras' Adam in it.
+    """
 
     name = "jax"
 
@@ -192,13 +205,43 @@ class Jax(Keras):
 
     def runs(self, model: Model, data: Data) -> Runs:
         jax = optional.require("jax", "bench")
+        backend = self.keras.backend.backend()
+        if backend != "jax":
+            raise ArgumentError(explain("jax", f"Keras on {backend}", "KERAS_BACKEND=jax"))
         drawn = self.drawn(model)
         weights = [v.value for v in drawn.trainable_variables]
         others = [v.value for v in drawn.non_trainable_variables]
         inputs = [jax.numpy.asarray(x) for x in data.inputs]
         given = inputs[0] if len(inputs) == 1 else inputs
         call = jax.jit(lambda w, o, x: drawn.stateless_call(w, o, x, training=False)[0])
-        return Runs(lambda: call(weights, others, given).block_until_ready(), np.asarray)
+        step = None
+        if trainable(model):
+            step = self._step(jax, drawn, given, jax.numpy.asarray(data.target))
+        return Runs(lambda: call(weights, others, given).block_until_ready(), np.asarray, step)
+
+    def _step(self, jax: ModuleType, drawn: Any, given: Any, target: Any) -> Callable[[], Any]:
+        optimizer = self.keras.optimizers.Adam()
+        optimizer.build(drawn.trainable_variables)
+
+        def loss_of(weights: Any, others: Any, x: Any, wanted: Any) -> Any:
+            y, others = drawn.stateless_call(weights, others, x, training=True)
+            return ((y - wanted) ** 2).mean(), others
+
+        def step(state: Any, x: Any, wanted: Any) -> Any:
+            weights, others, kept = state
+            pair, slopes = jax.value_and_grad(loss_of, has_aux=True)(weights, others, x, wanted)
+            weights, kept = optimizer.stateless_apply(kept, slopes, weights)
+            return pair[0], (weights, pair[1], kept)
+
+        variables = (drawn.trainable_variables, drawn.non_trainable_variables, optimizer.variables)
+        state = [tuple([v.value for v in each] for each in variables)]
+        compiled = jax.jit(step)
+
+        def run() -> Any:
+            loss, state[0] = compiled(state[0], given, target)
+            return loss.block_until_ready()
+
+        return run
 
 
 class OnnxRuntime:
@@ -229,7 +272,7 @@ class OpenVino(OnnxRuntime):
 
 
 PEERS: tuple[type[Engine], ...] = (Torch, TorchLast, OnnxRuntime, OpenVino, Keras, Jax)
-_ALL: tuple[type[Engine], ...] = (Isoconv, *PEERS)
+_ALL: tuple[type[Engine], ...] = (Isoconv, IsoconvFolding, *PEERS)
 BY_NAME = {kind.name: kind for kind in _ALL}
 
 

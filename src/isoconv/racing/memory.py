@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,56 +18,81 @@ from isoconv.models.saving import load_model
 from isoconv.racing.engines import BY_NAME, Data
 
 _STATUS = Path("/proc/self/status")
+_PEAK = Path("/proc/self/clear_refs")
 _SECONDS = 300
 
-Peaks = tuple[int | None, int | None]
-"""Bytes of a prediction and of a training step; None where not measured."""
+
+@dataclass(frozen=True)
+class Peaks:
+    """Bytes of a prediction and of a training step; None where not measured, `why` if by fault."""
+
+    forward: int | None = None
+    step: int | None = None
+    why: str = ""
 
 
 def peaks(engine: str, model: Path, data: Path, threads: int) -> Peaks:
-    """The most that a new process grows by, beyond weights and data.
+    """The most that a new process grows by in one call, beyond the package, weights and data.
 
-    model: a .keras file. data: a .npz file of inputs and target. What the process grows by is
-    counted from where it stands after a call with one sample, so that code is not counted, until
-    its peak within the first calls with all samples. (None, None) where the system does not tell.
+    model: a .keras file. data: a .npz file of inputs and target. It is counted from where the
+    process stands after a call on one sample to its peak within the second call on all: outputs and
+    all that stands between, with what the first call left for later ones, but not what compiling
+    took. Only Linux tells.
     """
-    if not _STATUS.exists():
-        return None, None
+    if not _PEAK.exists():
+        return Peaks(why="this system does not tell the peak of a process")
     command = [sys.executable, "-m", __name__, engine, str(model), str(data), str(threads)]
-    environment = os.environ | {"ISOCONV_THREADS": str(threads)}
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=_SECONDS)
-    if done.returncode:
-        return None, None
-    forward, step = json.loads(done.stdout.splitlines()[-1])
-    return forward, step
+    environment = os.environ | {
+        "ISOCONV_THREADS": str(threads),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, timeout=_SECONDS, text=True
+        )
+        return Peaks(*json.loads(done.stdout.splitlines()[-1]))
+    except subprocess.TimeoutExpired:
+        return Peaks(why=f"not done in {_SECONDS} seconds")
+    except (IndexError, ValueError, TypeError):
+        told = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        return Peaks(why=told[-1])
 
 
 def measured(engine: str, model: Path, data: Path, threads: int) -> Peaks:
     """The same of this process."""
-    with np.load(data) as arrays:
-        given = [arrays[f"arr_{index}"] for index in range(len(arrays))]
-    whole = Data(tuple(given[:-1]), given[-1])
-    one = Data(tuple(x[:1] for x in whole.inputs), whole.target[:1])
-    contender = BY_NAME[engine](threads)
     drawn = load_model(model)
+    with np.load(data) as arrays:
+        *inputs, target = (arrays[f"arr_{index}"] for index in range(len(arrays)))
+    target = target.reshape(len(target), *drawn.outputs[0].shape[1:])
+    whole = Data(tuple(inputs), target)
+    one = Data(tuple(x[:1] for x in inputs), target[:1])
+    contender = BY_NAME[engine](threads)
     first = contender.runs(drawn, one)
     first.forward()
-    forward = _growth(contender.runs(drawn, whole).forward)
+    forward = growth(contender.runs(drawn, whole).forward)
     if first.step is None:
-        return forward, None
+        return Peaks(forward)
     first.step()
     later = contender.runs(drawn, whole).step
-    return forward, None if later is None else _growth(later)
+    return Peaks(forward, None if later is None else growth(later))
 
 
-def _growth(run: Callable[[], Any]) -> int:
-    """Bytes from what the process holds now to its peak within two calls."""
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is what there is
+def growth(run: Callable[[], Any]) -> int:
+    """Bytes from what the process holds now to its peak within the second of two calls."""
+    _return_unused()
     before = _bytes("VmRSS")
-    kept = run()
-    kept = run()
-    del kept
+    run()
+    _return_unused()
+    _PEAK.write_text("5")  # from here on, the peak is what there is now, or later
+    run()
     return max(0, _bytes("VmHWM") - before)
+
+
+def _return_unused() -> None:
+    """What was freed goes back to the system, as far as the C library has a way."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _bytes(field: str) -> int:
@@ -75,4 +102,5 @@ def _bytes(field: str) -> int:
 
 if __name__ == "__main__":
     name, model_file, data_file, count = sys.argv[1:]
-    print(json.dumps(measured(name, Path(model_file), Path(data_file), int(count))))
+    found = measured(name, Path(model_file), Path(data_file), int(count))
+    print(json.dumps([found.forward, found.step]))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from isoconv import settings, spec, timing
 from isoconv.conversion.describe import multiply_adds_of, name_of
 from isoconv.conversion.forms import forms
 from isoconv.equivalence import equivalent
-from isoconv.errors import ArgumentError, InternalError, IsoconvError, MissingPackageError, explain
+from isoconv.errors import ArgumentError, InternalError, MissingPackageError, explain
 from isoconv.layers.base import Layer
 from isoconv.layers.embedding import Embedding
 from isoconv.layers.input import Input
@@ -22,24 +24,51 @@ from isoconv.models.model import Model
 from isoconv.ops.program import Spec, trace
 from isoconv.racing import memory
 from isoconv.racing.answer import Entry, Race
-from isoconv.racing.engines import PEERS, Array, Data, Engine, Isoconv, Runs
+from isoconv.racing.engines import PEERS, Array, Data, Engine, Isoconv, IsoconvFolding, Runs
 from isoconv.reference import run as reference
 
 # Multiply-adds that the reference, which is slow, is asked for.
 _CHECKED = 20_000_000
 
-# Of the largest output: nobody may win by computing something else.
+# Of the largest output: nobody may win by computing something else. Frameworks may transform
+# their convolutions, which rounds more than a sum does.
 _TOLERANCE = 1e-3
+_OURS = 1e-4
+
+# Processes that measure memory at the same time; they mostly import packages.
+_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
 class _Racer:
-    """A model on an engine. rules: what led to its form."""
+    """A model on an engine. same: the model of isoconv that it is to be the same function as.
+    rules: what led to its form.
+    """
 
     name: str
     engine: Engine
     model: Model
+    same: Model
     rules: tuple[str, ...] = ()
+
+    @property
+    def ours(self) -> bool:
+        return isinstance(self.engine, Isoconv)
+
+    @property
+    def label(self) -> str:
+        return self.name if self.ours else f"{self.engine.name}: {self.name}"
+
+
+_Ready = dict[_Racer, Runs]
+
+
+@dataclass(frozen=True)
+class _Accuracy:
+    """error: from float64, over the largest output. same_bits: as the first racer gives."""
+
+    error: float
+    same_bits: bool
 
 
 def race(
@@ -49,26 +78,30 @@ def race(
     against: Any = (),
     threads: int | None = None,
     seconds: float = 0.3,
+    grown: bool = True,
     on_entry: Callable[[str], None] = lambda name: None,
 ) -> Race:
     """Measures every equal form of a layer, and the layer in every framework installed.
 
     All are run in turn, in this process, on the same input: a prediction of the batch, and a
-    training step where the engine trains. Memory is measured in a process for each. Of a model,
-    no forms are raced.
+    training step where the engine trains. Memory is measured in a process for each. The forms are
+    those that one rule leads to. Of a chain or a model no forms are raced; it is raced as it is
+    and as `predict` runs it.
 
     Args:
         layer_or_model: a layer, a model, a list of layers, or a spec as "Conv1D(256, 80)".
         input_shape: without the batch; may be left out for a model that knows it.
         batch: samples of a call.
-        against: more of these on the same input, compared with the first by `equivalent`; where
-            they are equal, the first's weights are carried over.
+        against: more of these on the same input, here and in the frameworks. They are compared with
+            the first by `equivalent`; where they are equal, its weights are carried over.
         threads: of each; all CPUs if left out. Engines that take all are then left out for less.
         seconds: for which each is timed, at least.
+        grown: whether memory is measured, which takes some seconds for each framework.
         on_entry: told what is being prepared or measured.
 
-    Raises ArgumentError for what is no layer or has an unknown size, ShapeError where a shape does
-    not fit, InternalError where an engine gives something else.
+    A framework that is missing, fails or gives something else takes no part, and the answer says
+    so. Raises ArgumentError for what is no layer or has an unknown size, ShapeError where a shape
+    does not fit, InternalError where a form of ours gives something else.
     """
     count = settings.threads() if threads is None else threads
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
@@ -83,11 +116,15 @@ def race(
         macs=multiply_adds_of(model) or 0,
     )
     rivals = against if isinstance(against, list | tuple) else [against]
-    racers = [_Racer(_title(layer_or_model), Isoconv(count), model), *_forms(model, count)]
-    racers += [_rival(each, model, answer, count) for each in rivals]
+    own = [_Racer(answer.title, Isoconv(count), model, model)]
+    own += [_rival(each, model, answer, count) for each in rivals]
+    racers = [own[0], *_forms(own[0], count), *own[1:], *_peers(own, count, answer)]
     with settings.limit_threads(count):
-        ready = dict(_prepared([*racers, *_peers(model, count, answer)], data, answer, on_entry))
-        answer.entries.extend(_measured(ready, data, answer, seconds, on_entry))
+        ready = dict(_prepared(racers, data, answer, on_entry))
+        errors = dict(_agreeing(ready, data, answer))
+        ready = {racer: ready[racer] for racer in errors}
+        memories = _memory(ready, data, answer, on_entry) if grown else {}
+        answer.entries.extend(_measured(ready, errors, memories, answer, seconds, on_entry))
     answer.versions.extend(dict.fromkeys(racer.engine.version() for racer in ready))
     return answer
 
@@ -129,14 +166,15 @@ def _model(given: Any, input_shape: Any) -> Model:
     return Model(drawn, x)
 
 
-def _forms(model: Model, threads: int) -> Iterator[_Racer]:
+def _forms(first: _Racer, threads: int) -> Iterator[_Racer]:
     """The equal forms of a model of one layer, those of one rule; others only repeat them."""
-    chain = model.layers[1:]
+    model, chain = first.model, first.model.layers[1:]
     if len(chain) != 1 or isinstance(chain[0], Model):
+        yield _Racer(f"{first.name}, as predict runs it", IsoconvFolding(threads), model, model)
         return
     for form in forms(chain[0], model.inputs[0].shape[1:], depth=1)[1:]:
         rules = tuple(f"row {rule.number}: {rule.title}" for rule in form.rules)
-        yield _Racer(form.name, Isoconv(threads), form.model, rules)
+        yield _Racer(form.name, Isoconv(threads), form.model, model, rules)
 
 
 def _rival(given: Any, model: Model, answer: Race, threads: int) -> _Racer:
@@ -149,15 +187,17 @@ def _rival(given: Any, model: Model, answer: Race, threads: int) -> _Racer:
         answer.against[name] = "The same function, proved; it has the first's weights."
     else:
         answer.against[name] = f"Not shown to be the same function: {found.relation}."
-    return _Racer(name, Isoconv(threads), rival)
+    return _Racer(name, Isoconv(threads), rival, rival)
 
 
-def _peers(model: Model, threads: int, answer: Race) -> Iterator[_Racer]:
+def _peers(own: Sequence[_Racer], threads: int, answer: Race) -> Iterator[_Racer]:
+    """What was given, in every framework."""
     for kind in PEERS:
         if kind.all_processors and threads != settings.threads():
             answer.skipped[kind.name] = "takes all processors, whatever it is told"
-        else:
-            yield _Racer(kind.name, kind(threads), model)
+            continue
+        for racer in own:
+            yield _Racer(racer.name, kind(threads), racer.model, racer.model)
 
 
 # -- measuring --------------------------------------------------------------------------------
@@ -183,74 +223,87 @@ def _data(model: Model, batch: int) -> Data:
 def _prepared(
     racers: Sequence[_Racer], data: Data, answer: Race, on_entry: Callable[[str], None]
 ) -> Iterator[tuple[_Racer, Runs]]:
-    """The racers that can run. A framework that does not know the layer says why it cannot."""
+    """The racers that can run. A framework that cannot says why, in whatever words it has."""
     for racer in racers:
-        on_entry(f"preparing {racer.name}")
+        on_entry(f"preparing {racer.label}")
         target = data.target.reshape(len(data.target), *racer.model.outputs[0].shape[1:])
         try:
-            yield racer, racer.engine.runs(racer.model, Data(data.inputs, target))
+            runs = racer.engine.runs(racer.model, Data(data.inputs, target))
+            if runs.step is not None:
+                runs.step()
+            runs.forward()
         except MissingPackageError as error:
-            answer.skipped[racer.name] = str(error)
-        except IsoconvError as error:
-            if isinstance(racer.engine, Isoconv):
+            answer.skipped[racer.engine.name] = str(error)
+        except Exception as error:
+            if racer.ours:
                 raise
-            answer.skipped[racer.name] = str(error)
+            answer.skipped[racer.label] = f"{type(error).__name__}: {_last_line(error)}"
+        else:
+            yield racer, runs
+
+
+def _last_line(error: Exception) -> str:
+    """Of what a framework says, where it names the cause."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return shorten(lines[-1] if lines else "no reason given", 200)
+
+
+def _agreeing(ready: _Ready, data: Data, answer: Race) -> Iterator[tuple[_Racer, _Accuracy]]:
+    """The accuracy of each racer that computes what it should; of a framework that does not, the
+    answer tells.
+    """
+    known: dict[int, tuple[Array, Array]] = {}
+    for racer, runs in ready.items():
+        result = np.array(runs.read(runs.forward())).reshape(len(data.target), -1)
+        if id(racer.same) not in known:
+            # The first of a function is ours, as it was given.
+            known[id(racer.same)] = result, _exact(racer.same, data)
+        first, exact = known[id(racer.same)]
+        if result.shape != first.shape:
+            given, expected = f"{result.shape[1]} numbers", f"{first.shape[1]} for each sample"
+            raise InternalError(explain(racer.label, given, expected))
+        largest = float(np.abs(exact).max(initial=0.0)) or 1.0
+        error = float(np.abs(result[: len(exact)] - exact).max(initial=0.0)) / largest
+        apart = float(np.abs(result - first).max(initial=0.0)) / largest
+        limit = _OURS if racer.ours else _TOLERANCE
+        if max(error, apart) <= limit:
+            start = next(iter(known.values()))[0]
+            yield racer, _Accuracy(error, np.array_equal(result.ravel(), start.ravel()))
+            continue
+        told = f"{max(error, apart):.2g} of the largest output off"
+        if racer.ours:
+            raise InternalError(explain(racer.label, told, f"at most {limit}"))
+        answer.skipped[racer.label] = f"gives something else: {told}"
 
 
 def _measured(
-    ready: dict[_Racer, Runs],
-    data: Data,
+    ready: _Ready,
+    errors: dict[_Racer, _Accuracy],
+    memories: dict[_Racer, memory.Peaks],
     answer: Race,
     seconds: float,
     on_entry: Callable[[str], None],
 ) -> Iterator[Entry]:
-    results = {racer: runs.read(runs.forward()) for racer, runs in ready.items()}
-    errors = _errors(results, data)
-    grown = dict(_memory(ready, data, answer.threads, on_entry))
+    names = {racer: f"{place} {racer.label}" for place, racer in enumerate(ready)}
     on_entry("timing predictions")
-    forward = timing.in_turn({_key(r): runs.forward for r, runs in ready.items()}, seconds)
+    forward = timing.in_turn({names[r]: runs.forward for r, runs in ready.items()}, seconds)
     on_entry("timing training steps")
-    steps = {_key(r): runs.step for r, runs in ready.items() if runs.step is not None}
+    steps = {names[r]: runs.step for r, runs in ready.items() if runs.step is not None}
     trained = timing.in_turn(steps, seconds)
-    first = next(iter(results.values())).ravel()
-    for racer in ready:
-        times = forward[_key(racer)]
+    for racer, name in names.items():
+        peaks = memories.get(racer, memory.Peaks())
         yield Entry(
             name=racer.name,
             engine=racer.engine.name,
             rules=racer.rules,
-            forward=times,
-            step=trained.get(_key(racer)),
-            memory=grown[racer][0],
-            step_memory=grown[racer][1],
-            error=errors[racer],
-            same_bits=np.array_equal(results[racer].ravel(), first),
-            gflops=2e-9 * answer.macs * answer.batch / times.least,
+            forward=forward[name],
+            step=trained.get(name),
+            memory=peaks.forward,
+            step_memory=peaks.step,
+            error=errors[racer].error,
+            same_bits=errors[racer].same_bits,
+            gflops=2e-9 * answer.macs * answer.batch / forward[name].least,
         )
-
-
-def _key(racer: _Racer) -> str:
-    return f"{racer.engine.name}: {racer.name}"
-
-
-def _errors(results: dict[_Racer, Array], data: Data) -> dict[_Racer, float]:
-    """The largest error of each from float64, over the largest output, on the first samples."""
-    found: dict[_Racer, float] = {}
-    exact: dict[int, Array] = {}
-    for racer, result in results.items():
-        owner = racer.model if racer.rules == () else next(iter(results)).model
-        if id(owner) not in exact:
-            exact[id(owner)] = _exact(owner, data)
-        wanted = exact[id(owner)].ravel()
-        rows = np.asarray(result, np.float64).reshape(len(data.target), -1)
-        given = rows[: len(exact[id(owner)])].ravel()
-        if given.size != wanted.size:
-            raise InternalError(explain(_key(racer), f"{given.size}", f"{wanted.size} numbers"))
-        largest = float(np.abs(wanted).max(initial=0.0)) or 1.0
-        found[racer] = float(np.abs(given - wanted).max(initial=0.0)) / largest
-        if not found[racer] <= _TOLERANCE:
-            raise InternalError(explain(_key(racer), f"{found[racer]:.3g} off", f"{_TOLERANCE}"))
-    return found
 
 
 def _exact(model: Model, data: Data) -> Array:
@@ -268,18 +321,28 @@ def _exact(model: Model, data: Data) -> Array:
     names = [node["name"] for node in traced.graph.inputs]
     arrays = [*inputs, *(getattr(each, "array", each) for each in traced.captured)]
     (found,) = reference(traced.graph, dict(zip(names, arrays, strict=True)), precision="float64")
-    return found
+    exact: Array = found.reshape(samples, -1)
+    return exact
 
 
 def _memory(
-    ready: dict[_Racer, Runs], data: Data, threads: int, on_entry: Callable[[str], None]
-) -> Iterator[tuple[_Racer, memory.Peaks]]:
-    with tempfile.TemporaryDirectory() as folder:
+    ready: _Ready, data: Data, answer: Race, on_entry: Callable[[str], None]
+) -> dict[_Racer, memory.Peaks]:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(_AT_ONCE) as pool:
+        arrays = Path(folder) / "data.npz"
+        np.savez(arrays, *data.inputs, data.target)
         files: dict[int, Path] = {}
+        asked = {}
         for racer in ready:
-            on_entry(f"memory of {racer.name}")
-            file = files.setdefault(id(racer.model), Path(folder) / f"{len(files)}.keras")
-            racer.model.save(file)
-            shape = (len(data.target), *racer.model.outputs[0].shape[1:])
-            np.savez(Path(folder) / "data.npz", *data.inputs, data.target.reshape(shape))
-            yield racer, memory.peaks(racer.engine.name, file, Path(folder) / "data.npz", threads)
+            if id(racer.model) not in files:
+                files[id(racer.model)] = Path(folder) / f"{len(files)}.keras"
+                racer.model.save(files[id(racer.model)])
+            given = (racer.engine.name, files[id(racer.model)], arrays, answer.threads)
+            asked[racer] = pool.submit(memory.peaks, *given)
+        found = {}
+        for racer, future in asked.items():
+            on_entry(f"memory of {racer.label}")
+            found[racer] = future.result()
+            if found[racer].why:
+                answer.not_measured[racer.label] = found[racer].why
+    return found
