@@ -14,9 +14,11 @@ from isoconv import bench, optional, timing
 from isoconv.bench import (
     agenda,
     cases,
+    cold,
     elsewhere,
     networks,
     ours,
+    resident,
     rewrites,
     roof,
     tables,
@@ -168,7 +170,7 @@ def test_one_thread_is_compared_with_one_core():
 
 
 def test_sizes_of_one_convolution_grow():
-    names = [case.name for case in agenda.SECTIONS["scaling"].cases("scaling")]
+    names = [case.name for case in agenda.SECTIONS["scaling"].cases("scaling", None)]
     assert {"batch 32", "length 20000", "channels 256"} < set(names)
     quick = QUICK[:1]
     report = bench.run(["scaling"], only="50", threads=1, seconds=0.0, contenders=quick)
@@ -388,3 +390,15 @@ def test_a_case_that_only_asks_for_rules_is_found():
 def test_a_rule_that_changes_the_result_stops_the_benchmark():
     with pytest.raises(InternalError, match="off"):
         rewrites._verify("RepVGG block", np.ones(3), np.zeros(3))
+
+
+def test_cold_starts_are_told_stage_by_stage():
+    found = cold.measured("isoconv, cached", 1, 0.0)
+    assert found.skipped is None
+    assert 0 < sum(found.stages) < found.total
+
+
+def test_memory_of_a_prediction_is_near_what_is_needed():
+    found = resident.measured("N1, batch 32", 1, 0.0)
+    assert found.peak >= 0.5 * found.live
+    assert found.excess <= found.allowed

@@ -75,6 +75,7 @@ def test_bench_passes_its_options_on(isoconv, monkeypatch, tmp_path):
         "threads": 3,
         "seconds": 0.25,
         "runs": 3,
+        "models": None,
     }
     assert json.loads(out)["machine"] == machine
     assert json.loads((tmp_path / "found.json").read_text()) == json.loads(out)
@@ -85,7 +86,7 @@ def test_bench_passes_its_options_on(isoconv, monkeypatch, tmp_path):
     [
         (["nothing"], 2, "No such command"),
         (["bench", "--threads", "0"], 2, "--threads"),
-        (["bench", "--section", "speed"], 2, "rewrites; got speed"),
+        (["bench", "--section", "speed"], 2, "memory; got speed"),
     ],
 )
 def test_mistakes_are_explained_without_a_traceback(isoconv, arguments, code, message):

@@ -32,8 +32,6 @@ def alone(monkeypatch, without_memory):
     monkeypatch.setattr(race, "PEERS", ())
 
 
-# Other frameworks leave files and sockets of theirs to the collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_every_form_and_framework_gives_the_same(without_memory):
     found = isoconv.race("Conv1D(6, 3)", (9, 4), batch=5, seconds=0)
     names = {entry.engine for entry in found.entries}

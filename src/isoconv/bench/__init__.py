@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from isoconv import settings, timing
-from isoconv.bench import rewrites, roof
+from isoconv.bench import cold, resident, rewrites, roof
 from isoconv.bench.agenda import SECTIONS as WITH_PEERS
 from isoconv.bench.agenda import Case
 from isoconv.bench.contender import Contender, Prepared
@@ -19,7 +19,7 @@ from isoconv.errors import ArgumentError, InternalError, MissingPackageError, ex
 from isoconv.runtime.host import host
 
 # Sections that compare ours with itself; each knows its cases and how it is shown.
-ALONE = {"rewrites": rewrites}
+ALONE = {"rewrites": rewrites, "cold": cold, "memory": resident}
 SECTIONS = (*WITH_PEERS, *ALONE)
 
 # Of the largest output: sums of thousands of products, in another order.
@@ -32,6 +32,7 @@ def run(
     threads: int | None = None,
     seconds: float = 0.5,
     runs: int = 1,
+    models: str | None = None,
     contenders: Sequence[Contender] | None = None,
     on_case: Callable[[str], None] = lambda name: None,
 ) -> Report:
@@ -39,16 +40,20 @@ def run(
 
     only: cases whose name contains this. threads: of each contender; `settings.threads()` if left
     out. seconds: for each contender, case and run. runs: how often everything is measured, one run
-    after the other; ratios are their medians. contenders: who takes part; all there are if left
+    after the other; ratios are their medians. models: the folder of trained models, without which
+    the section "real" is left out. contenders: who takes part; all there are if left
     out. on_case: told the name of each case before it is run.
     """
+    if models is None and "real" in sections and len(sections) == 1:
+        remedy = "tools/real_inputs of the project fills one."
+        raise ArgumentError(explain("bench: models", "nothing", "a folder of models", remedy))
     unknown = [section for section in sections if section not in SECTIONS]
     if unknown:
         raise ArgumentError(explain("bench: section", unknown[0], f"one of {', '.join(SECTIONS)}"))
-    asked = {section: list(_names(section, only)) for section in sections}
+    asked = {section: list(_names(section, only, models)) for section in sections}
     chosen = {section: names for section, names in asked.items() if names}
     if not chosen:
-        names = [name for section in sections for name in _names(section, None)]
+        names = [name for section in sections for name in _names(section, None, models)]
         expected = f"part of {'; '.join(dict.fromkeys(names))}"
         raise ArgumentError(explain("bench: only", repr(only), expected))
     count = settings.threads() if threads is None else threads
@@ -58,19 +63,22 @@ def run(
             if section in ALONE:
                 _alone(report, section, chosen[section], count, seconds, on_case)
             else:
-                _with_peers(report, section, chosen[section], count, seconds, contenders, on_case)
+                taking = contenders or WITH_PEERS[section].contenders(count)
+                every = WITH_PEERS[section].cases(section, models)
+                wanted = [case for case in every if case.name in chosen[section]]
+                _with_peers(report, wanted, taking, count, seconds, on_case)
     return report
 
 
-def _names(section: str, only: str | None) -> Iterator[str]:
+def _names(section: str, only: str | None, models: str | None) -> Iterator[str]:
     """Of the cases of a section that are asked for."""
     alone = section in ALONE
-    names = ALONE[section].CASES if alone else (case.name for case in _cases(section))
+    names = (
+        ALONE[section].CASES
+        if alone
+        else (case.name for case in WITH_PEERS[section].cases(section, models))
+    )
     return (name for name in names if only is None or only in name)
-
-
-def _cases(section: str) -> Iterator[Case]:
-    return WITH_PEERS[section].cases(section)
 
 
 def _alone(
@@ -88,22 +96,19 @@ def _alone(
 
 def _with_peers(
     report: Report,
-    section: str,
-    names: Sequence[str],
+    wanted: Sequence[Case],
+    contenders: Sequence[Contender],
     threads: int,
     seconds: float,
-    contenders: Sequence[Contender] | None,
     on_case: Callable[[str], None],
 ) -> None:
     with ExitStack() as stack:
-        chosen = contenders or WITH_PEERS[section].contenders(threads)
-        for contender in chosen:
+        for contender in contenders:
             stack.callback(contender.close)
-        for case in _cases(section):
-            if case.name in names:
-                on_case(f"{section}: {case.name}")
-                report.add(_measured(case, chosen, threads, seconds))
-        report.versions.update(dict.fromkeys(_versions(chosen)))
+        for case in wanted:
+            on_case(f"{case.section}: {case.name}")
+            report.add(_measured(case, contenders, threads, seconds))
+        report.versions.update(dict.fromkeys(_versions(contenders)))
 
 
 # -- measuring --------------------------------------------------------------------------------

@@ -10,10 +10,13 @@ from isoconv.bench import cases, networks
 from isoconv.bench.contender import Contender, Prepared
 from isoconv.bench.elsewhere import MALLOC, Elsewhere
 from isoconv.bench.ours import Ours, OursBare
+from isoconv.bench.real import REAL
 from isoconv.bench.with_jax import Jax
 from isoconv.bench.with_keras import ENVIRONMENT, KerasTensorFlow
 from isoconv.bench.with_litert import LiteRT
 from isoconv.bench.with_onnx import OnnxRuntime, OpenVino
+from isoconv.bench.with_own import ENVIRONMENT as ENVIRONMENT_OF_OWNERS
+from isoconv.bench.with_own import OwnFramework
 from isoconv.bench.with_torch import TorchBest, TorchOnOurs, TorchTyped
 
 
@@ -58,21 +61,29 @@ def both_torches(threads: int) -> list[Contender]:
     return [TorchOnOurs(threads), TorchTyped(threads)]
 
 
+def owners(threads: int) -> list[Contender]:
+    """Ours, the frameworks that trained models come from, and those that take models of all."""
+    own = Elsewhere(OwnFramework, threads, ENVIRONMENT_OF_OWNERS)
+    return [Ours(threads), own, OnnxRuntime(threads)]
+
+
 @dataclass(frozen=True)
 class Section:
-    """Cases with contenders. title: of the table."""
+    """Cases with contenders. title: of the table. cases: of the section's name and the folder of
+    trained models, if it is known.
+    """
 
     title: str
-    cases: Callable[[str], Iterator[Case]]
+    cases: Callable[[str, str | None], Iterator[Case]]
     contenders: Callable[[int], list[Contender]] = everyone
 
 
-def _layers(section: str) -> Iterator[Case]:
+def _layers(section: str, models: str | None) -> Iterator[Case]:
     for shape in cases.shapes():
         yield _of_shape(section, shape, "layer")
 
 
-def _channels_first(section: str) -> Iterator[Case]:
+def _channels_first(section: str, models: str | None) -> Iterator[Case]:
     for shape in cases.shapes():
         yield _of_shape(section, shape, "channels_first")
 
@@ -81,14 +92,14 @@ def _of_shape(section: str, shape: cases.Shape, method: str) -> Case:
     return Case(section, shape.name, shape.flops, shape.bytes, method, (shape,))
 
 
-def _faces(section: str) -> Iterator[Case]:
+def _faces(section: str, models: str | None) -> Iterator[Case]:
     for shape in cases.shapes():
         for face in ("x", "w"):
             name = f"{shape.name}, {face}"
             yield Case(section, name, shape.flops, shape.bytes, "face", (shape, face))
 
 
-def _networks(section: str) -> Iterator[Case]:
+def _networks(section: str, models: str | None) -> Iterator[Case]:
     for network in networks.networks():
         for batch in network.batches:
             yield _prediction(section, network, batch)
@@ -99,7 +110,7 @@ def _prediction(section: str, network: networks.Network, batch: int) -> Case:
     return Case(section, name, network.flops(batch), 0, "network", (network, batch))
 
 
-def _training(section: str) -> Iterator[Case]:
+def _training(section: str, models: str | None) -> Iterator[Case]:
     for network in networks.networks():
         for batch in network.training_batches:
             yield _step(section, network, batch, "")
@@ -111,7 +122,7 @@ def _step(section: str, network: networks.Network, batch: int, what: str) -> Cas
     return Case(section, name, flops, 0, "training", (network, batch))
 
 
-def _scaling(section: str) -> Iterator[Case]:
+def _scaling(section: str, models: str | None) -> Iterator[Case]:
     """One convolution of an ECG, as one size after the other grows."""
     shape = next(each for each in cases.shapes() if each.name == "ecg_k16")
     for batch in (1, 2, 8, 32):
@@ -124,11 +135,18 @@ def _scaling(section: str) -> Iterator[Case]:
         yield _of_shape(section, wider, "layer")
 
 
-def _accelerate(section: str) -> Iterator[Case]:
-    yield from _layers(section)
-    yield from _networks(section)
+def _accelerate(section: str, models: str | None) -> Iterator[Case]:
+    yield from _layers(section, models)
+    yield from _networks(section, models)
     ecg = networks.networks()[0]
     yield _step(section, ecg, 32, " step")
+
+
+def _real(section: str, models: str | None) -> Iterator[Case]:
+    for model in REAL if models else ():
+        for batch in (1, 32):
+            name = f"{model.name}, batch {batch}"
+            yield Case(section, name, 0, 0, "real", (model, models, batch))
 
 
 SECTIONS = {
@@ -138,5 +156,6 @@ SECTIONS = {
     "training": Section("Networks: a training step (Adam)", _training),
     "faces": Section("Gradients of single convolutions, by input (x) and weights (w)", _faces),
     "scaling": Section("ecg_k16 as its sizes grow", _scaling),
+    "real": Section("Trained models, and their own frameworks", _real, owners),
     "accelerate": Section("PyTorch's modules on our kernels", _accelerate, both_torches),
 }

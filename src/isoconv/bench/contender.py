@@ -9,6 +9,7 @@ from typing import Any
 
 from isoconv.bench.cases import Array, Shape
 from isoconv.bench.networks import Network
+from isoconv.bench.real import Real
 from isoconv.timing import Turns
 
 
@@ -61,6 +62,10 @@ class Contender(ABC):
 
     def training(self, network: Network, batch: int) -> Prepared | None:
         """A step of Adam on the loss of a network's outputs; its result is the loss."""
+        return None
+
+    def real(self, model: Real, folder: str, batch: int) -> Prepared | None:
+        """The prediction of a trained model, whose files are in the folder."""
         return None
 
     def close(self) -> None:

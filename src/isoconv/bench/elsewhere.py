@@ -16,6 +16,7 @@ from isoconv import settings
 from isoconv.bench.cases import Array, Shape
 from isoconv.bench.contender import Contender, Prepared
 from isoconv.bench.networks import Network
+from isoconv.bench.real import Real
 from isoconv.timing import Turns
 
 # glibc's malloc gives big arrays back to the system at once and gets them again page by page.
@@ -50,6 +51,9 @@ class Elsewhere(Contender):
 
     def training(self, network: Network, batch: int) -> Prepared | None:
         return self._prepared("training", network, batch)
+
+    def real(self, model: Real, folder: str, batch: int) -> Prepared | None:
+        return self._prepared("real", model, folder, batch)
 
     def version(self) -> str:
         return str(self.ask("version"))

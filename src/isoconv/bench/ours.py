@@ -23,6 +23,7 @@ from isoconv.bench.networks import (
     Step,
     assemble,
 )
+from isoconv.bench.real import Real, joined
 from isoconv.layers.base import Layer
 from isoconv.models.model import Model
 from isoconv.ops.program import Compiled
@@ -64,6 +65,10 @@ class Ours(Contender):
         model = _trainable(network)
         x, y = network.data(batch)
         return self.compiled(lambda: model.train_on_batch(x, y))
+
+    def real(self, model: Real, folder: str, batch: int) -> Prepared | None:
+        opened, x = model.opened(folder), model.data(batch)
+        return self.compiled(lambda: opened.predict_on_batch(x), joined)
 
     def version(self) -> str:
         return f"isoconv {version('isoconv')}"

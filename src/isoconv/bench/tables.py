@@ -22,6 +22,7 @@ PEERS = {
     "jax": "jax",
     "litert": "lite",
     "keras tf": "k-tf",
+    "own": "own",
 }
 # The compiled step of training alone.
 _BARE = "isoconv step"
@@ -64,7 +65,7 @@ def _table(title: str, rows: Sequence[Row]) -> Table:
         table.add_row(
             row.name,
             "-" if ours is None else _number(ours * 1e6),
-            "-" if ours is None else _number(row.flops / ours / 1e9),
+            _number(row.flops / ours / 1e9) if ours and row.flops else "-",
             _percent(row.share()),
             _percent(row.share_one()),
             *(_ratio(row.ratio(peer)) for peer in peers),
@@ -96,7 +97,7 @@ def _legend() -> Text:
         "Then the least time of each peer / ours, so that above 1 ours is faster.\n"
         "torch: as typed; best: its best form, channels last and malloc tuned;\n"
         "ort: ONNX Runtime; ov: OpenVINO; jax: compiled by XLA, channels last;\n"
-        "lite: LiteRT; k-tf: Keras on TensorFlow.\n"
+        "lite: LiteRT; k-tf: Keras on TensorFlow; own: PyTorch or Keras on JAX.\n"
         "bare: the compiled step alone, without what train_on_batch does around it.\n",
         style="dim",
     )

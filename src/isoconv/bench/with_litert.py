@@ -45,21 +45,19 @@ class LiteRT(Contender):
         file = TFLite(x)
         options = (shape.strides, shape.dilations, shape.groups)
         y = file.convolution(file.entry, kernel, bias, *options)
-        return self._prepared(file, y, x)
+        return self._prepared(file.written(y), x)
 
     def network(self, network: Network, batch: int) -> Prepared | None:
         x, _ = network.data(batch)
-        file = TFLite(x)
-        y = assemble(file, network, file.entry, network.weights())
-        return self._prepared(file, y, x)
+        return self._prepared(written(network, batch), x)
 
-    def _prepared(self, file: TFLite, y: int, x: Array) -> Prepared:
+    def _prepared(self, file: bytes, x: Array) -> Prepared:
         module = optional.require("ai_edge_litert.interpreter", "bench")
-        interpreter = module.Interpreter(model_content=file.written(y), num_threads=self.threads)
+        interpreter = module.Interpreter(model_content=file, num_threads=self.threads)
         interpreter.allocate_tensors()
         entry = interpreter.get_input_details()[0]["index"]
         result = interpreter.get_output_details()[0]["index"]
-        interpreter.set_tensor(entry, file.flat_rows(x))
+        interpreter.set_tensor(entry, flat_rows(x))
         rows = x.ndim == 3
 
         def read(_: Any) -> Array:
@@ -67,6 +65,17 @@ class LiteRT(Contender):
             return y[:, 0] if rows and y.ndim == 4 else y
 
         return Prepared(interpreter.invoke, read)
+
+
+def flat_rows(x: Array) -> Array:
+    """Data of one axis as images of height 1."""
+    return x[:, None] if x.ndim == 3 else x
+
+
+def written(network: Network, batch: int) -> bytes:
+    """The network as a TFLite file."""
+    file = TFLite(network.data(batch)[0])
+    return file.written(assemble(file, network, file.entry, network.weights()))
 
 
 class TFLite:
@@ -78,11 +87,7 @@ class TFLite:
         self._tensors: list[Any] = []
         self._operators: list[Any] = []
         self._codes: list[int] = []
-        self.entry = self._tensor(self.flat_rows(x).shape, x.dtype)
-
-    def flat_rows(self, x: Array) -> Array:
-        """Data of one axis as images of height 1."""
-        return x[:, None] if x.ndim == 3 else x
+        self.entry = self._tensor(flat_rows(x).shape, x.dtype)
 
     def written(self, y: int) -> bytes:
         """The file whose output is y."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from isoconv.bench import ours
 from isoconv.bench.cases import Array, Shape
 from isoconv.bench.contender import Contender, Prepared
 from isoconv.bench.networks import Network
+from isoconv.bench.real import Real, joined
 from isoconv.interop.onnx import to_onnx
 from isoconv.layers import Input
 from isoconv.models.model import Model
@@ -38,6 +40,15 @@ class _Session(Contender):
 
     def network(self, network: Network, batch: int) -> Prepared | None:
         return self._prepared(ours.build(network, _FIRST), network.data(batch)[0])
+
+    def real(self, model: Real, folder: str, batch: int) -> Prepared | None:
+        """The file itself if it is ONNX, else what our model is as ONNX."""
+        optional.require(self.package, "bench")
+        if model.path.endswith(".onnx"):
+            file = Path(folder, model.path).read_bytes()
+        else:
+            file = to_onnx(model.opened(folder)).SerializeToString()
+        return Prepared(self.session(file, [model.data(batch)], self.threads), joined)
 
     def version(self) -> str:
         optional.require(self.package, "bench")

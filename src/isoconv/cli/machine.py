@@ -37,6 +37,10 @@ def bench(
     runs: Annotated[
         int, typer.Option(min=1, help="How often all is measured; ratios are their medians.")
     ] = 1,
+    models: Annotated[
+        Path | None,
+        typer.Option(help='The folder of trained models, for the section "real"; else left out.'),
+    ] = None,
     save: Annotated[Path | None, typer.Option(help="A JSON file for all that was found.")] = None,
     chart: Annotated[
         Path | None, typer.Option(help="An SVG file for a chart: GFLOP/s against the roof.")
@@ -58,6 +62,7 @@ def bench(
             threads=threads,
             seconds=seconds,
             runs=runs,
+            models=None if models is None else str(models),
             on_case=status.update,
         )
     if save is not None:

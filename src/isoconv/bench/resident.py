@@ -1,0 +1,104 @@
+"""Memory: the most that predicting takes, against the weights and the values alive at a time."""
+
+from __future__ import annotations
+
+import gc
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from isoconv import settings
+from isoconv.bench import networks
+from isoconv.bench.ours import build
+from isoconv.bench.starting import started
+
+_STATUS = Path("/proc/self/status")
+_FORGET = Path("/proc/self/clear_refs")
+
+CASES = tuple(
+    f"{network.name}, batch {batch}" for network in networks.networks() for batch in network.batches
+)
+
+_PROGRAM = "import sys; from isoconv.bench.resident import tell; tell(*map(int, sys.argv[1:]))"
+
+
+@dataclass(frozen=True)
+class Peak:
+    """One network, in bytes: what a built model took more at most while it predicted (None where
+    the system does not tell), its weights, and the least that holds the values alive at a time.
+    """
+
+    name: str
+    peak: int | None
+    weights: int
+    live: int
+
+    @property
+    def excess(self) -> int | None:
+        """What is neither packed weights nor live values."""
+        return None if self.peak is None else self.peak - self.weights - self.live
+
+    @property
+    def allowed(self) -> float:
+        """A tenth of what is needed, and 8 MB."""
+        return 0.1 * (2 * self.weights + self.live) + 8e6
+
+
+def measured(name: str, threads: int, seconds: float) -> Peak:
+    """The memory of one of `CASES`, in a new process, with the functions compiled before."""
+    every = networks.networks()
+    names = [network.name for network in every]
+    title, batch = name.split(", batch ")
+    index = names.index(title)
+    peak = None
+    if _FORGET.exists():
+        for _ in range(2):
+            _, peak = started(_PROGRAM, [str(index), batch, str(threads)])
+    network = every[index]
+    return Peak(name, peak, network.weight_bytes(), network.live_bytes(int(batch)))
+
+
+def tell(index: int, batch: int, threads: int) -> None:
+    """Prints how much more a model took while it predicted than after it was built."""
+    with settings.limit_threads(threads):
+        smallest = networks.networks()[0]
+        build(smallest).predict_on_batch(smallest.data(1)[0])
+        network = networks.networks()[index]
+        model = build(network)
+        x = np.zeros_like(network.data(batch)[0])
+        gc.collect()
+        before = _resident("VmRSS")
+        _FORGET.write_text("5")
+        for _ in range(3):
+            model.predict_on_batch(x)
+        print(json.dumps(_resident("VmHWM") - before), flush=True)
+
+
+def _resident(what: str) -> int:
+    """Bytes, as the system tells them."""
+    found = re.search(rf"{what}:\s+(\d+) kB", _STATUS.read_text())
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def table(peaks: list[Peak]) -> Table:
+    """One row a network and batch."""
+    found = Table(
+        title="Memory of predicting, in MB",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    found.add_column("", no_wrap=True)
+    for heading in ("peak", "packed weights", "live values", "beyond", "allowed"):
+        found.add_column(heading, justify="right", no_wrap=True)
+    for each in peaks:
+        numbers = (each.peak, each.weights, each.live, each.excess, each.allowed)
+        shown = ("needs Linux" if n is None else f"{n / 1e6:.1f}" for n in numbers)
+        found.add_row(each.name, *shown)
+    return found
