@@ -106,6 +106,7 @@ def test_power(exponent):
         ("take", (np.array([[0, 2], [1, -1]]), 1)),
         ("take", (np.array([7, 0]),)),
         ("take_along_axis", (np.array([[[1], [0], [3], [4]]] * 3), -1)),
+        ("take_along_axis", (np.array([7, 0, -1]),)),
     ],
 )
 def test_moving(name, args):
@@ -141,6 +142,7 @@ def test_indexing(key):
 def test_joining():
     y = numbers(3, 2, 5)
     same("concatenate", [X, y], axis=1)
+    same("concatenate", [X, X])
     same("stack", [X, X], axis=1)
     for ours, theirs in zip(ops.split(X, 2, axis=1), np.split(X, 2, axis=1), strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from isoconv.layers.base import Layer
 from isoconv.layers.input import InputLayer
+from isoconv.models import operations
 from isoconv.models.network import Network, needed
 from isoconv.ops import tree
 from isoconv.ops.tensor import Call
@@ -76,7 +77,7 @@ def _call_row(call: Call, network: Network) -> Row:
         calls = [step for step in network.steps if step.target is target]
         kind, count = type(target).__name__, f"{target.count_params():,}"
     else:
-        calls, kind, count = [call], target.__name__.title().replace("_", ""), "0"
+        calls, kind, count = [call], operations.class_of(target.__name__), "0"
     before = [
         f"{named.get(id(tensor)) or (tensor.call.name if tensor.call else tensor.name)}"
         f"[{_number(tensor.call, network)}][{tensor.index}]"
@@ -92,7 +93,9 @@ def _entries(network: Network) -> Any:
 
 def _number(call: Call | None, network: Network) -> int:
     """Which of its target's calls in the network this is."""
-    same = [step for step in network.steps if call is not None and step.target is call.target]
+    if call is None or not isinstance(call.target, Layer):
+        return 0
+    same = [step for step in network.steps if step.target is call.target]
     return next((i for i, step in enumerate(same) if step is call), 0)
 
 

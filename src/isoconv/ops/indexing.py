@@ -152,13 +152,17 @@ def whole(x: Any, where: str) -> Tensor:
 
 
 @op
-def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Tensor:
+def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     """Along an axis, for each position of `indices` the element of x it names.
 
-    x and `indices` have one rank; sizes of the other axes are equal.
+    x and `indices` have one rank; sizes of the other axes are equal. Without an axis, x is taken
+    flat, and `indices` have one axis.
     """
     x, rows = as_tensor(x), whole(indices, "take_along_axis: indices")
+    if axis is None:
+        x, axis = reshape(x, (-1,)), 0
     place = positive_axis(axis, x.ndim, "take_along_axis")
+    rows = where(less(rows, 0), rows + x.dims[place], rows)
     x, rows = moveaxis(x, place, -1), moveaxis(rows, place, -1)
     classes = Tensor(
         make("iota", axis=x.ndim, shape=(*(1,) * x.ndim, x.dims[-1]), dtype=rows.dtype)

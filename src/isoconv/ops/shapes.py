@@ -131,7 +131,7 @@ def expand_dims(x: Any, axis: Any) -> Tensor:
 
 
 @op
-def concatenate(xs: Sequence[Any], axis: int = -1) -> Tensor:
+def concatenate(xs: Sequence[Any], axis: int = 0) -> Tensor:
     """One after the other along an axis."""
     if not isinstance(xs, list | tuple) or not xs:
         raise ArgumentError(explain("concatenate", repr(xs), "a list of at least one tensor"))
