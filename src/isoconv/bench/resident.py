@@ -27,6 +27,10 @@ CASES = tuple(
 _PROGRAM = "import sys; from isoconv.bench.resident import tell; tell(*map(int, sys.argv[1:]))"
 
 
+# What drawing the weights took goes back to the system, or it would hide what predicting takes.
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+
+
 @dataclass(frozen=True)
 class Peak:
     """One network, in bytes: what a built model took more at most while it predicted (None where
@@ -58,7 +62,7 @@ def measured(name: str, threads: int, seconds: float) -> Peak:
     peak = None
     if _FORGET.exists():
         for _ in range(2):
-            _, peak = started(_PROGRAM, [str(index), batch, str(threads)])
+            _, peak = started(_PROGRAM, [str(index), batch, str(threads)], _MALLOC)
     network = every[index]
     return Peak(name, peak, network.weight_bytes(), network.live_bytes(int(batch)))
 
@@ -70,10 +74,11 @@ def tell(index: int, batch: int, threads: int) -> None:
         build(smallest).predict_on_batch(smallest.data(1)[0])
         network = networks.networks()[index]
         model = build(network)
-        x = np.zeros_like(network.data(batch)[0])
+        dtype = network.data(1)[0].dtype
         gc.collect()
         before = _resident("VmRSS")
         _FORGET.write_text("5")
+        x = np.ones((batch, *network.input), dtype)
         for _ in range(3):
             model.predict_on_batch(x)
         print(json.dumps(_resident("VmHWM") - before), flush=True)

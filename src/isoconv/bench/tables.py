@@ -52,7 +52,7 @@ def _machine(report: Report) -> Text:
 
 
 def _table(title: str, rows: Sequence[Row]) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
     table.add_column("", no_wrap=True)
     peers = [peer for peer in PEERS if any(peer in {*row.runs[0], *row.skipped} for row in rows)]
     extra = ["bare us"] if any(_BARE in row.runs[0] for row in rows) else []
