@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Lock
 
 _used: Counter[str] = Counter()
 _lock = Lock()
+_taken: ContextVar[set[str] | None] = ContextVar("_taken", default=None)
 
 
 def snake_case(name: str) -> str:
@@ -18,10 +22,29 @@ def snake_case(name: str) -> str:
 
 def unique(prefix: str) -> str:
     """The prefix, with a number from its second use on."""
+    taken = _taken.get()
+    if taken is not None:
+        count = next(i for i in range(len(taken) + 1) if _numbered(prefix, i) not in taken)
+        taken.add(_numbered(prefix, count))
+        return _numbered(prefix, count)
     with _lock:
         count = _used[prefix]
         _used[prefix] += 1
+    return _numbered(prefix, count)
+
+
+def _numbered(prefix: str, count: int) -> str:
     return f"{prefix}_{count}" if count else prefix
+
+
+@contextmanager
+def apart(taken: Iterable[str]) -> Iterator[None]:
+    """Names made within are none of `taken`, and count nowhere else."""
+    token = _taken.set(set(taken))
+    try:
+        yield
+    finally:
+        _taken.reset(token)
 
 
 def clear() -> None:

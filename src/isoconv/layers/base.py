@@ -382,6 +382,11 @@ def _call_options(call: Callable[..., Any]) -> dict[str, Any]:
     }
 
 
+def takes_mask(layer: Layer) -> bool:
+    """Whether the layer's `call` has an argument for a mask."""
+    return "mask" in _call_options(type(layer).call)
+
+
 def _finishing(build: Callable[..., None]) -> Callable[..., None]:
     """What every `build` ends with, also one that forgets to say that it is done."""
 

@@ -27,14 +27,12 @@ def functional_name() -> str:
 
 def of_network(model: Model, network: Network) -> dict[str, Any]:
     """The config of a drawn model: its layers, each with the tensors it was called on."""
+    network = mask_steps.written_out(network)
     places = _places(network)
-    steps, masks = mask_steps.drawn(network)
-    places |= {id(t): [step.name, 0, t.index] for step in steps for t in step.outputs}
-    targets = [*network.targets, *steps]
     return {
         "name": model.name,
         "trainable": model.trainable,
-        "layers": [_target_config(call, network, places, masks) for call in targets],
+        "layers": [_target_config(call, network, places) for call in network.targets],
         "input_layers": _references(network.inputs, places),
         "output_layers": _references(network.outputs, places),
     }
@@ -59,18 +57,13 @@ def _references(tensors: Any, places: Mapping[int, list[Any]]) -> Any:
     return tree.transform(lambda tensor: places[id(tensor)], tensors)
 
 
-def _target_config(
-    call: Call,
-    network: Network,
-    places: Mapping[int, list[Any]],
-    masks: Mapping[int, KerasTensor],
-) -> dict[str, Any]:
+def _target_config(call: Call, network: Network, places: Mapping[int, list[Any]]) -> dict[str, Any]:
     if isinstance(call.target, Layer):
         config: dict[str, Any] = registry.serialize(call.target)
         if call.target.build_shapes:
             config["build_config"] = {"input_shape": _listed(call.target)}
         calls = [step for step in network.steps if step.target is call.target]
-        given = [(list(each.args), _with_mask(each, masks.get(id(each)))) for each in calls]
+        given = [(list(each.args), dict(each.kwargs)) for each in calls]
     else:
         named, args, kwargs = operations.as_keras(call)
         config = registry.serialize(named) | {"registered_name": None}
@@ -88,10 +81,6 @@ def _target_config(
         for args, kwargs in given
     ]
     return config | {"name": call.name, "inbound_nodes": nodes}
-
-
-def _with_mask(call: Call, mask: KerasTensor | None) -> dict[str, Any]:
-    return dict(call.kwargs) if mask is None else {"mask": mask, **call.kwargs}
 
 
 def _listed(layer: Layer) -> Any:
