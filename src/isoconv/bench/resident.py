@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import gc
 import json
-import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from rich import box
 from rich.table import Table
 
-from isoconv import settings
+from isoconv import memory, settings
 from isoconv.bench import networks
 from isoconv.bench.ours import build
 from isoconv.bench.starting import started
-
-_STATUS = Path("/proc/self/status")
-_FORGET = Path("/proc/self/clear_refs")
 
 CASES = tuple(
     f"{network.name}, batch {batch}" for network in networks.networks() for batch in network.batches
@@ -60,7 +55,7 @@ def measured(name: str, threads: int, seconds: float) -> Peak:
     title, batch = name.split(", batch ")
     index = names.index(title)
     peak = None
-    if _FORGET.exists():
+    if memory.is_told():
         for _ in range(2):
             _, peak = started(_PROGRAM, [str(index), batch, str(threads)], _MALLOC)
     network = every[index]
@@ -76,19 +71,12 @@ def tell(index: int, batch: int, threads: int) -> None:
         model = build(network)
         dtype = network.data(1)[0].dtype
         gc.collect()
-        before = _resident("VmRSS")
-        _FORGET.write_text("5")
+        before = memory.resident()
+        memory.forget_peak()
         x = np.ones((batch, *network.input), dtype)
         for _ in range(3):
             model.predict_on_batch(x)
-        print(json.dumps(_resident("VmHWM") - before), flush=True)
-
-
-def _resident(what: str) -> int:
-    """Bytes, as the system tells them."""
-    found = re.search(rf"{what}:\s+(\d+) kB", _STATUS.read_text())
-    assert found is not None
-    return int(found[1]) * 1024
+        print(json.dumps(memory.peak() - before), flush=True)
 
 
 def table(peaks: list[Peak]) -> Table:

@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from isoconv import memory as process
 from isoconv.models.saving import load_model
 from isoconv.racing.engines import BY_NAME, Data
 
-_STATUS = Path("/proc/self/status")
-_PEAK = Path("/proc/self/clear_refs")
 _SECONDS = 300
 
 
@@ -39,7 +38,7 @@ def peaks(engine: str, model: Path, data: Path, threads: int) -> Peaks:
     all that stands between, with what the first call left for later ones, but not what compiling
     took. Only Linux tells.
     """
-    if not _PEAK.exists():
+    if not process.is_told():
         return Peaks(why="this system does not tell the peak of a process")
     command = [sys.executable, "-m", __name__, engine, str(model), str(data), str(threads)]
     environment = os.environ | {
@@ -80,12 +79,12 @@ def measured(engine: str, model: Path, data: Path, threads: int) -> Peaks:
 def growth(run: Callable[[], Any]) -> int:
     """Bytes from what the process holds now to its peak within the second of two calls."""
     _return_unused()
-    before = _bytes("VmRSS")
+    before = process.resident()
     run()
     _return_unused()
-    _PEAK.write_text("5")  # from here on, the peak is what there is now, or later
+    process.forget_peak()
     run()
-    return max(0, _bytes("VmHWM") - before)
+    return max(0, process.peak() - before)
 
 
 def _return_unused() -> None:
@@ -93,11 +92,6 @@ def _return_unused() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
-
-
-def _bytes(field: str) -> int:
-    (line,) = (each for each in _STATUS.read_text().splitlines() if each.startswith(field))
-    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":
