@@ -9,10 +9,10 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rich import box
 from rich.table import Table
 
 from isoconv.bench import networks
+from isoconv.bench.layout import plain
 from isoconv.bench.ours import build
 from isoconv.bench.starting import started
 from isoconv.bench.with_litert import written
@@ -145,15 +145,10 @@ def _files(folder: Path, package: str) -> list[str]:
 
 def table(starts: list[Start]) -> Table:
     """One row a way to start."""
-    found = Table(
-        title="Cold start, to the first prediction of N1: seconds",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+    found = plain(
+        "Cold start, to the first prediction of N1: seconds",
+        ("all", "import", "build", "first call"),
     )
-    found.add_column("", no_wrap=True)
-    for heading in ("all", "import", "build", "first call"):
-        found.add_column(heading, justify="right", no_wrap=True)
     for each in starts:
         if each.total is None:
             found.add_row(each.name, "skipped")

@@ -7,11 +7,11 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
-from rich import box
 from rich.table import Table
 
 from isoconv import memory, settings
 from isoconv.bench import networks
+from isoconv.bench.layout import plain
 from isoconv.bench.ours import build
 from isoconv.bench.starting import started
 
@@ -81,15 +81,10 @@ def tell(index: int, batch: int, threads: int) -> None:
 
 def table(peaks: list[Peak]) -> Table:
     """One row a network and batch."""
-    found = Table(
-        title="Memory of predicting, in MB",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+    found = plain(
+        "Memory of predicting, in MB",
+        ("peak", "packed weights", "live values", "beyond", "allowed"),
     )
-    found.add_column("", no_wrap=True)
-    for heading in ("peak", "packed weights", "live values", "beyond", "allowed"):
-        found.add_column(heading, justify="right", no_wrap=True)
     for each in peaks:
         numbers = (each.peak, each.weights, each.live, each.excess, each.allowed)
         shown = ("needs Linux" if n is None else f"{n / 1e6:.1f}" for n in numbers)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich import box
 from rich.table import Table
 
 from isoconv import layers, timing
+from isoconv.bench.layout import plain
 from isoconv.errors import InternalError, explain
 from isoconv.ir.graph import Graph
 from isoconv.ir.ops import OPS
@@ -143,15 +143,9 @@ def work(graph: Graph) -> int:
 
 def table(savings: list[Saving]) -> Table:
     """One row a model."""
-    found = Table(
-        title="Rules on weights: on and off",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+    found = plain(
+        "Rules on weights: on and off", ("rows", "on us", "off us", "off/on", "work off/on")
     )
-    found.add_column("", no_wrap=True)
-    for heading in ("rows", "on us", "off us", "off/on", "work off/on"):
-        found.add_column(heading, justify="right", no_wrap=True)
     for each in savings:
         found.add_row(
             each.name,
