@@ -5,9 +5,11 @@ import importlib
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable
 
 import hypothesis
+import numpy as np
 import pytest
 
 os.environ["KERAS_BACKEND"] = "jax"
@@ -35,6 +37,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _KERNEL_CACHE in config.stash:
         shutil.rmtree(config.stash[_KERNEL_CACHE])
+
+
+@pytest.fixture(autouse=True)
+def _numbers_of_its_own(request: pytest.FixtureRequest) -> None:
+    """A test's random numbers depend on its name, not on what its worker ran before it."""
+    if hasattr(request.module, "RNG"):
+        request.module.RNG = np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
 
 
 @pytest.fixture

@@ -143,7 +143,6 @@ def test_csv(tmp_path):
 
 
 def test_tensorboard(tmp_path):
-    pytest.importorskip("tensorboard")
     model = network()
     told = callbacks.TensorBoard(tmp_path, update_freq=1)
     found = model.fit(X, Y, epochs=2, validation_split=0.25, callbacks=told, verbose=0).history

@@ -65,7 +65,7 @@ def test_batches_add_up_as_in_keras(name, label, prediction, options, shape, wei
         weight = rising(batch) if weighted and len(shape) == 1 else None
         ours.update_state(y_true, y_pred, weight)
         theirs.update_state(y_true, y_pred, weight)
-        np.testing.assert_allclose(ours.result(), theirs.result(), rtol=2e-6)
+        np.testing.assert_allclose(ours.result(), theirs.result(), rtol=2e-6, atol=1e-7)
     ours.reset_state()
     assert ours.result() == 0
 
@@ -77,7 +77,7 @@ def test_a_wrong_metric_is_caught():
     ours.count.assign(9.0)
     theirs.update_state(values)
     with pytest.raises(AssertionError):
-        np.testing.assert_allclose(ours.result(), theirs.result(), rtol=2e-6)
+        np.testing.assert_allclose(ours.result(), theirs.result(), rtol=2e-6, atol=1e-7)
 
 
 def test_means_and_sums_of_values():

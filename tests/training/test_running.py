@@ -384,7 +384,7 @@ def test_own_train_step():
     model.compile("sgd")
     x = RNG.normal(size=(20, 3)).astype("float32")
     y = x.sum(1, keepdims=True) * 2
-    found = model.fit(x, y, epochs=3, batch_size=10).history
+    found = model.fit(x, y, epochs=3, batch_size=20).history
     assert list(found) == ["own"]
     assert found["own"][-1] < found["own"][0]
     assert float(model.steps) == 6
