@@ -387,7 +387,7 @@ def test_own_train_step():
     found = model.fit(x, y, epochs=3, batch_size=20).history
     assert list(found) == ["own"]
     assert found["own"][-1] < found["own"][0]
-    assert float(model.steps) == 6
+    assert float(model.steps) == 3
 
 
 def test_own_test_and_predict_steps():
