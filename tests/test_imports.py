@@ -16,7 +16,7 @@ SOURCE = ROOT / "src"
 # room itself: "training" does not include "training.initializers". The first column is the level
 # in docs/design.md.
 ORDER = [
-    (0, ["errors", "naming", "atomic", "sections"]),
+    (0, ["errors", "naming", "atomic", "sections", "changes"]),
     (0, ["dtypes", "settings", "optional", "registry"]),
     (0, ["memory", "sessions", "timing"]),
     (1, ["ir"]),

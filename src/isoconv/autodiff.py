@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from isoconv import dtypes, gradient
+from isoconv.changes import epoch
 from isoconv.errors import ArgumentError, ShapeError, explain
 from isoconv.ir.graph import Node
 from isoconv.ops import tree
 from isoconv.ops.convert import as_array, as_tensor, constant
-from isoconv.ops.epoch import epoch
 from isoconv.ops.program import Compiled, Program, Spec, no_axes, runtime_specs
 from isoconv.ops.recorder import current, recording, training_scope
 from isoconv.ops.tensor import Tensor

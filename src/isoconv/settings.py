@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from isoconv import changes
 from isoconv.errors import ArgumentError, explain
 
 _floatx = "float32"
@@ -97,6 +98,7 @@ def set_floatx(dtype: str) -> None:
     if dtype not in ("float32", "float64"):
         raise ArgumentError(explain("set_floatx", repr(dtype), "'float32' or 'float64'"))
     _floatx = dtype
+    changes.touched()
 
 
 def image_data_format() -> str:
@@ -112,6 +114,7 @@ def set_image_data_format(data_format: str) -> None:
             explain("data_format", repr(data_format), "'channels_last' or 'channels_first'")
         )
     _data_format = data_format
+    changes.touched()
 
 
 def epsilon() -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 from isoconv import registry
-from isoconv.ops.epoch import changed
+from isoconv.changes import changed
 from isoconv.ops.recorder import recording
 from isoconv.ops.seeds import SeedGenerator
 from isoconv.ops.variable import Variable

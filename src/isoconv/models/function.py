@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from isoconv.changes import epoch
 from isoconv.models.network import Network
-from isoconv.ops.epoch import epoch
 from isoconv.ops.program import Compiled
 from isoconv.ops.recorder import Array, training_scope
 from isoconv.ops.variable import Variable

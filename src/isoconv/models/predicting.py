@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isoconv.changes import epoch
 from isoconv.errors import ArgumentError, ShapeError, explain
 from isoconv.ops import tree
 from isoconv.ops.convert import as_array
-from isoconv.ops.epoch import epoch
 from isoconv.ops.program import Compiled, is_array
 
 if TYPE_CHECKING:
@@ -52,24 +52,25 @@ class Predicting(_Base):
         if not isinstance(rewrite, bool):
             where = self.where("predict: rewrite")
             raise ArgumentError(explain(where, repr(rewrite), "a bool"))
-        args, kwargs = self.prepare((x,), {"training": False})
+        args, _ = self.prepare((x,), {"training": False})
         count = samples(args, self.where("predict: x"))
         if count <= size:
-            return self._on_prepared(args, kwargs, rewrite)
-        parts = [self._on_prepared(part, kwargs, rewrite) for part in batches(args, count, size)]
+            return self._predicted(args[0], rewrite)
+        parts = [self._predicted(part[0], rewrite) for part in batches(args, count, size)]
         columns = zip(*(tree.leaves(part) for part in parts), strict=True)
         joined = (np.concatenate(column) for column in columns)
         return tree.transform(lambda _: next(joined), parts[0])
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as arrays."""
-        return self._on_prepared(*self.prepare((x,), {"training": False}), True)
+        return self._predicted(x, True)
 
-    def _on_prepared(self, args: Any, kwargs: dict[str, Any], rewrite: bool) -> Any:
+    def _predicted(self, x: Any, rewrite: bool) -> Any:
+        if type(self).predict_step is Predicting.predict_step:
+            return self.at_once((x,), {"training": False}, folding=rewrite)
+        args, kwargs = self.prepare((x,), {"training": False})
         self.ensure_built(args, kwargs)
         arrays = [as_array(leaf) for leaf in tree.leaves(args) if is_array(leaf)]
-        if type(self).predict_step is Predicting.predict_step:
-            return self.program(arrays, args, kwargs, folding=rewrite)(arrays)
         if self._predicting is None:
             self._predicting = Compiled(self.predict_step, self.runtime_axes_of)
         return self._predicting.program(arrays, args, {}, key=epoch())(arrays)

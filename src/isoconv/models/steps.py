@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from isoconv import ops
+from isoconv.changes import epoch
 from isoconv.ops import tree
-from isoconv.ops.epoch import epoch
 from isoconv.ops.program import Compiled, Program, runtime_specs, static_kind, trace
 from isoconv.ops.recorder import Array, current
 from isoconv.ops.tensor import Tensor

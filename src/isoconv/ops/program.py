@@ -121,9 +121,23 @@ class Program:
             out = [*out, *(None,) * (len(self.trace.graph.outputs) - len(out))]
         outputs = self._run(feeds, out)
         for variable in self.trace.updated:
-            variable.version += 1
+            variable.written()
         if self.trace.losses:
             self._hand_out_losses(outputs[self._count :])
+        return self._filled(outputs)
+
+    def ready(self, arrays: Sequence[Array]) -> Callable[[Sequence[Array]], Any] | None:
+        """The program for other arrays of these shapes, with its variables as they are now.
+
+        None for a program that changes variables or hands out losses.
+        """
+        if self.trace.updated or self.trace.losses:
+            return None
+        run = self._run.ready(self._feeds(arrays, None), len(arrays))
+        return lambda given: self._filled(run(given))
+
+    def _filled(self, outputs: Sequence[Array]) -> Any:
+        """The function's result, with these arrays in the places of its tensors."""
         result = self.trace.result
         if isinstance(result, Tensor):
             return outputs[0]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from isoconv import dtypes, memory, settings
+from isoconv import changes, dtypes, memory, settings
 from isoconv.errors import DtypeError, ShapeError, explain
 from isoconv.ops.recorder import Array, recording
 from isoconv.ops.tensor import OPERATORS, Operand, Tensor
@@ -116,8 +116,13 @@ class Variable(Operand):
         if array.dtype.kind not in "fiub":
             raise DtypeError(explain(f"{self.path}: assign", array.dtype, "numbers"))
         np.copyto(self.array, array, casting="unsafe")
-        self.version += 1
+        self.written()
         return value
+
+    def written(self) -> None:
+        """Notes that its array holds another value."""
+        self.version += 1
+        changes.touched()
 
     def assign_add(self, value: Any) -> Any:
         return self.assign(self + value)

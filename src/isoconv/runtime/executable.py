@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from itertools import count
 from threading import Lock
 
 import numpy as np
 
 from isoconv import memory, settings
-from isoconv.codegen import driver
-from isoconv.codegen.frame import SYMBOL
-from isoconv.codegen.generate import emit
-from isoconv.errors import InternalError, RuntimeCheckError, ShapeError, explain
-from isoconv.ir.graph import Node
+from isoconv.errors import InternalError, ShapeError, explain
+from isoconv.ir.graph import Graph, Node
 from isoconv.ir.sizes import Size, evaluate
-from isoconv.plan.kernel import Kernel
+from isoconv.plan.cost import work
 from isoconv.plan.machine import Machine
-from isoconv.plan.memory import ALIGNMENT
 from isoconv.plan.program import Program
-from isoconv.runtime import jit, pool
+from isoconv.runtime.frames import Binding, Frames
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
-_Run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
-
 
 # Kinds of shapes remembered; those of one network in use are a handful.
 _MOST_BINDINGS = 64
 
-
-@dataclass(frozen=True)
-class _Binding:
-    """What follows from the shapes of the inputs: run-time sizes, and shapes of the outputs."""
-
-    sizes: list[int]
-    shapes: list[tuple[int, ...]]
+_numbers = count(1)
 
 
 class Executable:
@@ -50,36 +37,38 @@ class Executable:
     ) -> None:
         self._program = program
         self._in_place = dict(in_place)
-        self._words = driver.words(program)
-        self._threads = threads or settings.threads()
-        self._addresses = [_load_kernel(step.kernel, machine) for step in program.steps]
-        text = driver.emit(program, machine)
-        self._run = _Run(jit.function("driver\n" + text, driver.SYMBOL, lambda: text, machine))
-        self._frames: list[_Frame] = []
-        self._bindings: dict[tuple[tuple[int, ...], ...], _Binding] = {}
+        self._frames = Frames(program, machine, threads or settings.threads())
+        self._work = sum((step.at_home(work(step.kernel)) for step in program.steps), 0)
+        self._bindings: dict[tuple[tuple[int, ...], ...], Binding] = {}
         self._lock = Lock()
 
     def __call__(
         self, arrays: Sequence[Array], out: Sequence[Array | None] | None = None
     ) -> list[Array]:
-        shapes = tuple([array.shape for array in arrays])
-        binding = self._bindings.get(shapes)
-        if binding is None:
-            binding = self._remember(shapes, self._bind(arrays), out)
+        binding = self._binding(arrays, out)
         outputs = self._outputs(arrays, binding.shapes, out)
-        frame = self._take()
+        words, frame = self._frames.words, self._frames.take()
         try:
-            self._call(frame, binding.sizes, [*arrays, *outputs])
+            frame.owner = 0
+            frame.words[words.sizes : words.tensors] = binding.sizes
+            frame.words[words.tensors :] = list(map(id, [*arrays, *outputs]))
+            self._frames.run(frame, binding)
         finally:
-            with self._lock:
-                self._frames.append(frame)
+            self._frames.put_back(frame)
         return outputs
+
+    def ready(self, arrays: Sequence[Array], given: int) -> Ready:
+        """For calls with other arrays of the same shapes in place of the first `given` ones.
+
+        The program may overwrite none of its inputs.
+        """
+        binding = self._binding(arrays, None)
+        return Ready(self._frames, binding, self._program.graph, arrays[given:])
 
     @property
     def arena_bytes(self) -> int:
         """The most memory that values in between took in a call."""
-        with self._lock:
-            return max((frame.words[driver.CAPACITY] for frame in self._frames), default=0)
+        return self._frames.arena_bytes
 
     def output_shapes(self, arrays: Sequence[Array]) -> list[tuple[int, ...]]:
         """The shapes of the outputs for such arrays, which are not read."""
@@ -91,20 +80,21 @@ class Executable:
             for node in self._program.graph.outputs
         ]
 
-    def _remember(
-        self,
-        shapes: tuple[tuple[int, ...], ...],
-        sizes: dict[str, int],
-        out: Sequence[Array | None] | None,
-    ) -> _Binding:
-        """Keeps what follows from shapes for the next call with them."""
+    def _binding(self, arrays: Sequence[Array], out: Sequence[Array | None] | None) -> Binding:
+        """What follows from the shapes of the arrays, kept for the next call with them."""
+        shapes = tuple([array.shape for array in arrays])
+        found = self._bindings.get(shapes)
+        if found is not None:
+            return found
+        sizes = self._bind(arrays)
         outputs = self._shapes(sizes)
         for number, (node, shape) in enumerate(
             zip(self._program.graph.outputs, outputs, strict=True)
         ):
             if out is None or out[number] is None:
                 memory.check(f"{node.origin or node.op}: output {number}", shape, node.dtype)
-        binding = _Binding([sizes[name] for name in self._program.sizes], outputs)
+        named = [sizes[name] for name in self._program.sizes]
+        binding = Binding(named, outputs, evaluate(self._work, sizes))
         with self._lock:
             if len(self._bindings) >= _MOST_BINDINGS:
                 self._bindings.clear()
@@ -153,54 +143,39 @@ class Executable:
                 outputs.append(given)
         return outputs
 
-    def _take(self) -> _Frame:
-        with self._lock:
-            if self._frames:
-                return self._frames.pop()
-        return _Frame(self._words, self._addresses, self._threads)
 
-    def _call(self, frame: _Frame, sizes: list[int], tensors: Sequence[Array]) -> None:
-        words = frame.words
-        words[self._words.sizes : self._words.tensors] = [*sizes]
-        words[self._words.tensors :] = list(map(id, tensors))
-        code = self._run(frame.address)
-        if code < 0:
-            frame.grow(-code)
-            code = self._run(frame.address)
-        if code:
-            raise RuntimeCheckError(self._message(code, sizes))
+class Ready:
+    """An executable for inputs of known shapes, the last of which are kept from call to call."""
 
-    def _message(self, code: int, sizes: Sequence[int]) -> str:
-        """What failed, with the sizes of this call."""
-        checks = self._program.checks
-        if code > len(checks):
-            return list(self._program.guards.values())[code - len(checks) - 1]
-        return checks[code - 1].message(dict(zip(self._program.sizes, sizes, strict=True)))
+    def __init__(
+        self, frames: Frames, binding: Binding, graph: Graph, kept: Sequence[Array]
+    ) -> None:
+        self._frames, self._binding, self._kept = frames, binding, kept
+        self._number = next(_numbers)
+        given = frames.words.tensors + len(graph.inputs) - len(kept)
+        made = given + len(kept)
+        self._given, self._made = slice(frames.words.tensors, given), slice(made, None)
+        self._before_given = slice(frames.words.sizes, frames.words.tensors)
+        self._after_given = slice(given, made)
+        dtypes = [np.dtype(node.dtype) for node in graph.outputs]
+        self._outputs = list(zip(binding.shapes, dtypes, strict=True))
 
-
-class _Frame:
-    """The words that one call gives to the driver, and the arena of that call."""
-
-    def __init__(self, words: driver.Words, addresses: Sequence[int], threads: int) -> None:
-        self.words = (ctypes.c_int64 * words.total)()
-        self.address = ctypes.addressof(self.words)
-        self.words[driver.CONTROL] = pool.control()
-        self.words[driver.PARALLEL] = pool.parallel_address()
-        self.words[driver.LIMIT] = threads
-        self.words[words.kernels : words.sizes] = [*addresses]
-        self._arena = np.empty(0, np.uint8)
-
-    def grow(self, needed: int) -> None:
-        """Makes the arena at least this many bytes."""
-        memory.check("working memory of a call", (needed,), "bool")
-        self._arena = np.empty(needed + ALIGNMENT, np.uint8)
-        start = -(-self._arena.ctypes.data // ALIGNMENT) * ALIGNMENT
-        self.words[driver.ARENA] = start
-        self.words[driver.CAPACITY] = needed
-
-
-def _load_kernel(kernel: Kernel, machine: Machine) -> int:
-    return jit.function(kernel.key, SYMBOL, lambda: emit(kernel, machine), machine)
+    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
+        """The outputs for arrays of the shapes, dtypes and layouts that were promised."""
+        outputs = [np.empty(shape, dtype) for shape, dtype in self._outputs]
+        frame = self._frames.take()
+        try:
+            words = frame.words
+            if frame.owner != self._number:
+                words[self._before_given] = self._binding.sizes
+                words[self._after_given] = list(map(id, self._kept))
+                frame.owner = self._number
+            words[self._given] = list(map(id, arrays))
+            words[self._made] = list(map(id, outputs))
+            self._frames.run(frame, self._binding)
+        finally:
+            self._frames.put_back(frame)
+        return outputs
 
 
 def _misfit(node: Node, array: Array) -> str:

@@ -1,0 +1,117 @@
+"""What calls of a compiled program give to its driver: words and an arena, kept between calls."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isoconv import memory
+from isoconv.codegen import driver
+from isoconv.codegen.frame import SYMBOL
+from isoconv.codegen.generate import emit
+from isoconv.errors import RuntimeCheckError
+from isoconv.plan.cost import GRAIN
+from isoconv.plan.kernel import Kernel
+from isoconv.plan.machine import Machine
+from isoconv.plan.memory import ALIGNMENT
+from isoconv.plan.program import Program
+from isoconv.runtime import jit, pool
+
+_Releasing = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
+_Holding = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
+# Calls of less work (about 20 us) keep Python's lock: getting it back from a busy thread takes
+# until that thread has to yield, which is milliseconds.
+_SHORT = 4 * GRAIN
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What follows from the shapes of a program's inputs.
+
+    sizes: those known at run time only, in the program's order. shapes: of the outputs. work: of
+    all kernels, as `plan.cost` counts it.
+    """
+
+    sizes: list[int]
+    shapes: list[tuple[int, ...]]
+    work: int
+
+
+class Frame:
+    """The words that one call gives to the driver, and the arena of that call.
+
+    owner: the number of the `Ready` whose words stand in it, else 0.
+    """
+
+    def __init__(self, words: driver.Words, addresses: Sequence[int], threads: int) -> None:
+        self.owner = 0
+        self.words: Any = (ctypes.c_int64 * words.total)()
+        self.address = ctypes.addressof(self.words)
+        self.words[driver.CONTROL] = pool.control()
+        self.words[driver.PARALLEL] = pool.parallel_address()
+        self.words[driver.LIMIT] = threads
+        self.words[words.kernels : words.sizes] = [*addresses]
+        self._arena = np.empty(0, np.uint8)
+
+    def grow(self, needed: int) -> None:
+        """Makes the arena at least this many bytes."""
+        memory.check("working memory of a call", (needed,), "bool")
+        self._arena = np.empty(needed + ALIGNMENT, np.uint8)
+        start = -(-self._arena.ctypes.data // ALIGNMENT) * ALIGNMENT
+        self.words[driver.ARENA] = start
+        self.words[driver.CAPACITY] = needed
+
+
+class Frames:
+    """The frames of one program, of which each call takes one for itself, and its code."""
+
+    def __init__(self, program: Program, machine: Machine, threads: int) -> None:
+        self.words = driver.words(program)
+        self._checks, self._guards = program.checks, list(program.guards.values())
+        self._names = program.sizes
+        self._threads = threads
+        self._addresses = [_load_kernel(step.kernel, machine) for step in program.steps]
+        text = driver.emit(program, machine)
+        address = jit.function("driver\n" + text, driver.SYMBOL, lambda: text, machine)
+        self._releasing, self._holding = _Releasing(address), _Holding(address)
+        # Appending to a list and popping from it need no lock of their own.
+        self._idle: list[Frame] = []
+
+    def take(self) -> Frame:
+        """A frame that is nobody else's until it is put back."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return Frame(self.words, self._addresses, self._threads)
+
+    def put_back(self, frame: Frame) -> None:
+        self._idle.append(frame)
+
+    def run(self, frame: Frame, binding: Binding) -> None:
+        """Calls the driver; RuntimeCheckError where a check or a guard of the program fails."""
+        run = self._holding if binding.work < _SHORT else self._releasing
+        code = run(frame.address)
+        if code < 0:
+            frame.grow(-code)
+            code = run(frame.address)
+        if code:
+            raise RuntimeCheckError(self._message(code, binding.sizes))
+
+    @property
+    def arena_bytes(self) -> int:
+        """The largest arena of an idle frame."""
+        return max((frame.words[driver.CAPACITY] for frame in [*self._idle]), default=0)
+
+    def _message(self, code: int, sizes: Sequence[int]) -> str:
+        """What failed, with the sizes of this call."""
+        if code > len(self._checks):
+            return self._guards[code - len(self._checks) - 1]
+        return self._checks[code - 1].message(dict(zip(self._names, sizes, strict=True)))
+
+
+def _load_kernel(kernel: Kernel, machine: Machine) -> int:
+    return jit.function(kernel.key, SYMBOL, lambda: emit(kernel, machine), machine)
