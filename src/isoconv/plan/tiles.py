@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isoconv.ir.sizes import Dim, maximum, minimum
+from isoconv.ir.sizes import Dim, ceildiv, maximum, minimum
 from isoconv.plan.machine import Machine
 
-# Tiles of one task, and the tasks to have before they grow.
-_FEWEST_TILES, _MOST_TILES, _SHARES = 8, 32, 12
+# Tiles of one task, and the tasks to have before they grow: beyond the fewest tiles, and to them.
+_FEWEST_TILES, _MOST_TILES, _SHARES, _FIRST_SHARES = 8, 32, 12, 4
 
 
 @dataclass(frozen=True)
@@ -51,5 +51,6 @@ def block(total: Dim, deep: int) -> Dim:
     """Rows that one task takes, of `total` in tiles of `deep`: enough to use a panel of the weights
     often and to fill tiles, few enough to share out.
     """
-    tiles = total // (deep * _SHARES)
-    return maximum(minimum(tiles, _MOST_TILES), _FEWEST_TILES) * deep
+    few = minimum(ceildiv(total, deep * _FIRST_SHARES), _FEWEST_TILES)
+    many = minimum(total // (deep * _SHARES), _MOST_TILES)
+    return maximum(maximum(few, many), 1) * deep
