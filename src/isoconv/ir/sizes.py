@@ -8,41 +8,64 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Union
 
 from isoconv.errors import InternalError
 
 
-@dataclass(frozen=True, order=True)
-class Name:
+class _Written:
+    """What is equal where it is written the same, because it is kept in canonical form."""
+
+    @cached_property
+    def text(self) -> str:
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return type(other) is type(self) and other.text == self.text
+
+
+@dataclass(frozen=True, eq=False)
+class Name(_Written):
     """A size given at run time."""
 
     name: str
 
-    def __str__(self) -> str:
+    @cached_property
+    def text(self) -> str:
         return self.name
 
 
-@dataclass(frozen=True)
-class Floor:
+@dataclass(frozen=True, eq=False)
+class Floor(_Written):
     """`numerator // divisor`, rounded towards minus infinity."""
 
     numerator: Dim
     divisor: Dim
 
-    def __str__(self) -> str:
+    @cached_property
+    def text(self) -> str:
         return f"floor({self.numerator}, {self.divisor})"
 
 
-@dataclass(frozen=True)
-class Maximum:
+@dataclass(frozen=True, eq=False)
+class Maximum(_Written):
     """The larger of two sizes."""
 
     left: Dim
     right: Dim
 
-    def __str__(self) -> str:
+    @cached_property
+    def text(self) -> str:
         return f"max({self.left}, {self.right})"
 
 
@@ -50,13 +73,15 @@ Atom = Name | Floor | Maximum
 Monomial = tuple[Atom, ...]
 
 
-@dataclass(frozen=True)
-class Size:
+@dataclass(frozen=True, eq=False, repr=False)
+class Size(_Written):
     """A polynomial of atoms with integer coefficients; build it with `+ - * //` and `maximum`."""
 
     terms: tuple[tuple[Monomial, int], ...]
 
     def __add__(self, other: Dim) -> Dim:
+        if other == 0:
+            return self
         return _collect([*self.terms, *_terms(other)])
 
     __radd__ = __add__
@@ -71,6 +96,9 @@ class Size:
         return self * -1 + other
 
     def __mul__(self, other: Dim) -> Dim:
+        if isinstance(other, int):
+            # The order of the terms stays as it is.
+            return Size(tuple([(m, c * other) for m, c in self.terms])) if other else 0
         return _collect(
             (_product(left, right), x * y) for left, x in self.terms for right, y in _terms(other)
         )
@@ -90,7 +118,8 @@ class Size:
     def __rfloordiv__(self, other: int) -> Dim:
         return Size((((Floor(other, self),), 1),))
 
-    def __str__(self) -> str:
+    @cached_property
+    def text(self) -> str:
         text = ""
         for monomial, coefficient in self.terms:
             number = abs(coefficient)
@@ -100,7 +129,8 @@ class Size:
             text += f" {sign} {body}" if text else f"{sign}{body}".removeprefix("+")
         return text
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return self.text
 
 
 Dim = Union[int, Size]  # noqa: UP007 - both sides are needed before Size exists
@@ -220,11 +250,24 @@ def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
 
 def evaluate(dim: Dim, values: Mapping[str, int]) -> int:
     """The number an expression comes to; every name must be given."""
-    result = substitute(dim, values)
-    if isinstance(result, Size):
-        missing = ", ".join(sorted(names(result)))
-        raise InternalError(f"the sizes {missing} are needed to evaluate {dim}")
-    return result
+    if isinstance(dim, int):
+        return dim
+    try:
+        return sum([c * prod([_value(atom, values) for atom in m]) for m, c in dim.terms])
+    except KeyError as error:
+        missing = ", ".join(sorted(names(dim) - values.keys()))
+        text = f"the sizes {missing} are needed to evaluate {dim}"
+        raise InternalError(text) from error
+
+
+def _value(atom: Atom, values: Mapping[str, int]) -> int:
+    match atom:
+        case Name(text):
+            return values[text]
+        case Floor(numerator, divisor):
+            return evaluate(numerator, values) // evaluate(divisor, values)
+        case Maximum(left, right):
+            return max(evaluate(left, values), evaluate(right, values))
 
 
 def fold(
@@ -269,7 +312,7 @@ def _terms(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
 
 
 def _product(left: Monomial, right: Monomial) -> Monomial:
-    return tuple(sorted(left + right, key=str))
+    return tuple(sorted(left + right, key=str)) if left and right else left or right
 
 
 def _collect(terms: Iterable[tuple[Monomial, int]]) -> Dim:
