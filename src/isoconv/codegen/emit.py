@@ -248,9 +248,11 @@ class Builder:
         self.lines.append(f"  call void @llvm.prefetch.p0({address}, {', '.join(map(str, flags))})")
         self.declared["llvm.prefetch.p0"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
 
-    def load_masked(self, address: Value, type_: str, mask: Value) -> Value:
-        """Lanes outside the mask are not read and hold zero."""
-        zero = self.const(type_, 0)
+    def load_masked(
+        self, address: Value, type_: str, mask: Value, otherwise: Value | None = None
+    ) -> Value:
+        """Lanes outside the mask are not read and hold those of `otherwise`, or zero."""
+        zero = otherwise or self.const(type_, 0)
         name = f"llvm.masked.load.{mangle(type_)}.p0"
         self.declared[name] = f"declare {type_} @{name}(ptr, {mask.type}, {type_})"
         align = SIZES[element_type(type_)]
@@ -267,6 +269,11 @@ class Builder:
     def mask_below(self, count: Value, lanes: int) -> Value:
         """True in the lanes whose number is below `count` (i64)."""
         return self.compare("slt", self.iota(lanes), self.splat(count, lanes))
+
+    def mask_between(self, low: Value, high: Value, lanes: int) -> Value:
+        """True in the lanes whose number is at least `low` and below `high` (i64)."""
+        above = self.compare("sge", self.iota(lanes), self.splat(low, lanes))
+        return self.op("and", above, self.mask_below(high, lanes))
 
     def opaque(self, pointer: Value) -> Value:
         """The same pointer, hidden from the optimiser, so that it merges no loads through it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from isoconv.codegen import depthwise, gram, group_gram, kernels, line, tile, transpose
+from isoconv.codegen import depthwise, first, gram, group_gram, kernels, line, tile, transpose
 from isoconv.ir.sizes import Dim, ceildiv, product
 from isoconv.plan.kernel import Kernel
 from isoconv.plan.machine import Machine
@@ -16,6 +16,7 @@ GENERATORS: dict[str, Callable[[Kernel, Machine], str]] = {
     "tile": tile.emit,
     "depthwise": depthwise.emit,
     "line": line.emit,
+    "first": first.emit,
     "gram": gram.emit,
     "group gram": group_gram.emit,
     "transpose": transpose.emit,
@@ -41,6 +42,8 @@ def tasks(kernel: Kernel, machine: Machine) -> Dim:
         return gram.tasks(anchor, machine)
     if anchor is not None and kernel.kind == "group gram":
         return group_gram.tasks(anchor, machine)
+    if anchor is not None and kernel.kind == "first":
+        return first.tasks(anchor, machine)
     if anchor is not None and kernel.kind == "line":
         return line.tasks(anchor)
     if anchor is not None and kernel.kind == "depthwise":

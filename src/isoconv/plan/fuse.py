@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from isoconv.ir.graph import Graph, Node
 from isoconv.ir.ops import OPS
+from isoconv.plan.first import find_first
 from isoconv.plan.kernel import ANCHORS, REDUCTIONS, Step, has_small_groups, is_dense, make_step
 from isoconv.plan.memory import ALIASES, owner
 
@@ -23,6 +24,7 @@ class _Partition:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.outputs = set(graph.outputs)
+        self.first = {each.root: each.inside for each in find_first(graph)}
         self.inline: set[Node] = set()
         # The one kernel (its root) that holds a node; absent where several do.
         self.home: dict[Node, Node] = {}
@@ -48,7 +50,8 @@ class _Partition:
             if node.op == "input" or node in together:
                 continue
             extra = [other for other, root in together.items() if root is node]
-            steps.append(make_step([node, *extra], leaves - set(extra)))
+            inside = self.first.get(node, frozenset())
+            steps.append(make_step([node, *extra], leaves - set(extra) - inside))
         return steps
 
     def _is_number(self, node: Node) -> bool:
@@ -59,7 +62,11 @@ class _Partition:
         users = self.graph.users[node]
         if node.op in _LEAVES or node.op == "input":
             return
-        cheap = node.op in _CHEAP
+        if node in self.first:
+            self.home[node] = node
+            self.direct.add(node)
+            return
+        cheap = node.op in _CHEAP or any(node in inside for inside in self.first.values())
         if (
             node not in self.outputs
             and node.op not in ALIASES
@@ -95,6 +102,9 @@ class _Partition:
     def _accepts(self, user: Node, node: Node) -> bool:
         """Whether a reader may compute an operand itself."""
         kind = OPS[user.op].kind
+        for inside in self.first.values():
+            if user in inside:
+                return node in inside
         if node.op in ANCHORS:
             home = self.home.get(user)
             return (

@@ -16,6 +16,7 @@ from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Graph, Node, raw
 from isoconv.ir.ops import OPS
 from isoconv.ir.sizes import Dim, Shape, Size, name, number, product, substitute
+from isoconv.plan.first import moves_channels
 
 REDUCTIONS = ("reduce_sum", "reduce_max", "argmax")
 WINDOWS = ("pool_max", "pool_argmax", "pool_take", "pool_scatter")
@@ -284,6 +285,8 @@ def _renamed(value: Any, rename: Callable[[Dim], Dim]) -> Any:
 def choose_kind(graph: Graph) -> str:
     """Which generator emits a kernel."""
     anchor = find_anchor(graph.nodes)
+    if anchor is not None and anchor.op == "conv" and moves_channels(graph.outputs[0]):
+        return "first"
     if anchor is None:
         return "transpose" if _is_transposition(graph) else "pull"
     if anchor.op == "scatter_add":

@@ -121,6 +121,8 @@ def _gathered(node: Node, w: Node, y: Node) -> Node:
 def _transpose(w: Node, groups: int) -> Node:
     *taps, channels, filters = w.shape
     rank = len(taps)
+    if groups == 1:
+        return make("transpose", w, perm=(*range(rank), rank + 1, rank))
     apart = make("reshape", w, shape=(*taps, channels, groups, filters // groups))
     perm = (*range(rank), rank + 2, rank + 1, rank)
     swapped = make("transpose", apart, perm=perm)

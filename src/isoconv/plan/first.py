@@ -1,0 +1,128 @@
+"""Forms between tensors with channels first, found in a graph that has them last: one that reads a
+transposed tensor and is transposed itself is one kernel, and neither copy is made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from isoconv.ir.graph import Graph, Node
+from isoconv.ir.ops import OPS
+from isoconv.ir.sizes import number
+
+# What a kernel with channels first may compute beside its form and elementwise operations.
+_LEAVES = ("full", "size")
+
+
+@dataclass(frozen=True)
+class First:
+    """One such form. root: the transpose that ends it; inside: what its kernel computes."""
+
+    root: Node
+    form: Node
+    inside: frozenset[Node]
+
+
+def find_first(graph: Graph) -> list[First]:
+    """The forms of a graph that are computed with channels first."""
+    found = (_match(node, graph) for node in graph.nodes if moves_channels(node))
+    return [each for each in found if each is not None]
+
+
+def moves_channels(node: Node) -> bool:
+    """Whether a transpose brings the last axis to the second place."""
+    rank = node.rank
+    return (
+        node.op == "transpose"
+        and rank > 2
+        and node["perm"] == (0, rank - 1, *range(1, rank - 1))
+    )
+
+
+def _is_moved(node: Node) -> bool:
+    """Whether a transpose brings the second axis to the end."""
+    return node.op == "transpose" and node["perm"] == (0, *range(2, node.rank), 1)
+
+
+def _match(root: Node, graph: Graph) -> First | None:
+    chain = {root}
+    form = None
+    stack = [root.inputs[0]]
+    while stack:
+        node = stack.pop()
+        if node in chain or not _is_inside(node, chain, graph):
+            continue
+        if node.op == "conv":
+            if form is not None or not is_suited(node):
+                return None
+            form = node
+        chain.add(node)
+        if node.op != "broadcast" and node is not form:
+            stack.extend(node.inputs)
+    if form is None or not all(_is_even(node, form, chain) for node in chain - {root}):
+        return None
+    views = [form.inputs[0], *_views(form.inputs[1])]
+    return First(root, form, frozenset((*chain, *views)))
+
+
+def _is_inside(node: Node, chain: set[Node], graph: Graph) -> bool:
+    if node.op in (*_LEAVES, "broadcast"):
+        return True
+    if node.op != "conv" and OPS[node.op].kind != "elementwise":
+        return False
+    return node not in graph.outputs and all(user in chain for user in graph.users[node])
+
+
+def _is_even(node: Node, form: Node, chain: set[Node]) -> bool:
+    """Whether what a node reads is the same at all positions, or differs at each."""
+    if node is form or node.op in _LEAVES:
+        return True
+    if node.shape != form.shape:
+        return False
+    ones = (1,) * (form.rank - 2)
+    return all(
+        each in chain
+        or each.shape == form.shape
+        or (each.rank == form.rank and each.shape[1:-1] == ones)
+        for each in node.inputs
+    )
+
+
+def _views(node: Node) -> list[Node]:
+    """The weights' own transposes and reversals, from the one that the form reads."""
+    found = []
+    while node.op in ("transpose", "reverse"):
+        found.append(node)
+        node = node.inputs[0]
+    return found
+
+
+def is_suited(conv: Node) -> bool:
+    """Whether neighbouring outputs of a form meet neighbouring inputs, channels coming first."""
+    return (
+        conv["face"] == "y"
+        and bool(conv["axes"])
+        and conv.rank == len(conv["axes"]) + 2
+        and conv["axes"][-1].stride == 1
+        and _is_moved(conv.inputs[0])
+        and conv.inputs[0].inputs[0].op != "full"
+    )
+
+
+def in_place(weights: Node) -> tuple[Node, int, tuple[int, ...]]:
+    """The tensor that transposed and reversed weights lie in, and the place of the first one and
+    the steps along each axis there.
+    """
+    if weights.op not in ("transpose", "reverse"):
+        sizes = [number(dim) for dim in weights.shape]
+        return weights, 0, tuple(prod(sizes[axis + 1 :]) for axis in range(weights.rank))
+    tensor, start, steps = in_place(weights.inputs[0])
+    if weights.op == "transpose":
+        return tensor, start, tuple(steps[axis] for axis in weights["perm"])
+    changed = list(steps)
+    for axis in weights["axes"]:
+        start += (number(weights.shape[axis]) - 1) * steps[axis]
+        changed[axis] = -steps[axis]
+    return tensor, start, tuple(changed)
+
