@@ -19,7 +19,7 @@ from isoconv.codegen.index import ZERO, Coord
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Node
 from isoconv.ir.sizes import Dim, ceildiv, number, product
-from isoconv.plan.first import in_place
+from isoconv.plan.first import axes, in_place
 from isoconv.plan.kernel import Kernel
 from isoconv.plan.machine import Machine
 
@@ -73,8 +73,7 @@ def lines(node: Node) -> list[Line]:
     """The axes of a form; the last ones as one where windows have no extent along them."""
     source = node.inputs[0]
     found = [
-        Line(*each)
-        for each in zip(node["axes"], source.shape[1:-1], node.shape[1:-1], strict=True)
+        Line(*each) for each in zip(axes(node), source.shape[1:-1], node.shape[1:-1], strict=True)
     ]
     while len(found) > 1 and found[-1].is_whole and found[-2].is_whole:
         before, last = found[-2:]
@@ -83,16 +82,16 @@ def lines(node: Node) -> list[Line]:
 
 
 def row_shape(node: Node, machine: Machine) -> tuple[Dim, ...]:
-    """The tasks: places before the last two axes, blocks of outputs along these, tiles of filters."""
-    axes = lines(node)
+    """The tasks: places before the last two axes, blocks of outputs on these, tiles of filters."""
+    found = lines(node)
     groups = node["groups"]
     each = sections(number(node.shape[-1]) // groups)
-    *before, last = [line.outputs for line in axes[-2:]]
+    *before, last = [line.outputs for line in found[-2:]]
     lanes = machine.lanes(node.dtype)
     flat = product([*before, ceildiv(last, lanes)])
     block = _TILES * vectors(each[0].size, machine)
     columns = -(-sum(section.count for section in each) // _COLUMNS)
-    outer = [line.outputs for line in axes[:-2]]
+    outer = [line.outputs for line in found[:-2]]
     return (node.shape[0], *outer, ceildiv(flat, block), groups * columns)
 
 
@@ -144,12 +143,12 @@ class _First:
         self.data = anchor.inputs[0].inputs[0]
         self.weights, self.origin, self.steps = in_place(anchor.inputs[1])
         self.shape = row_shape(anchor, machine)
-        axes = lines(anchor)
-        self.outer, self.inner = axes[:-2], axes[-1]
-        self.across = axes[-2] if len(axes) > 1 else None
-        # Weights have steps along all taps, of which the axes made one have one tap.
-        kept = len(axes) - 1
-        self.tap_steps = (*self.steps[:kept], self.steps[len(anchor["axes"]) - 1])
+        found = lines(anchor)
+        self.outer, self.inner = found[:-2], found[-1]
+        self.across = found[-2] if len(found) > 1 else None
+        own = (0,) * (anchor.rank - len(self.steps)) + self.steps[:-2]
+        # Axes made one have one tap.
+        self.tap_steps = (*own[: len(found) - 1], own[-1])
         self.channels = number(anchor.inputs[1].shape[-2])
         self.filters = number(anchor.shape[-1]) // anchor["groups"]
         self.sections = sections(self.filters)
@@ -212,10 +211,8 @@ class _First:
         lanes = self.lanes
         near = lanes - lanes // 4
         found: list[tuple[int, int | None, int]] = []
-        if self.filters <= _NARROW:
-            found.append((lanes, None, 0))
-        else:
-            found.append((lanes, None, 2))
+        apart = self.filters <= _NARROW or not self.frame.b.machine.masks
+        found.append((lanes, None, 0 if apart else 2))
         found.append((near, lanes, 0))
         below = near
         for met in (3, 4, lanes):

@@ -7,12 +7,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Graph, Node
 from isoconv.ir.ops import OPS
 from isoconv.ir.sizes import number
 
 # What a kernel with channels first may compute beside its form and elementwise operations.
 _LEAVES = ("full", "size")
+# A channel's own sum over more taps in a row is limited by loads that meet two lines of the cache,
+# which costs more than two copies.
+_LONG = 128
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,7 @@ def moves_channels(node: Node) -> bool:
     """Whether a transpose brings the last axis to the second place."""
     rank = node.rank
     return (
-        node.op == "transpose"
-        and rank > 2
-        and node["perm"] == (0, rank - 1, *range(1, rank - 1))
+        node.op == "transpose" and rank > 2 and node["perm"] == (0, rank - 1, *range(1, rank - 1))
     )
 
 
@@ -89,10 +91,18 @@ def _is_even(node: Node, form: Node, chain: set[Node]) -> bool:
     )
 
 
+def _is_view(node: Node) -> bool:
+    """Whether weights lie in another tensor with constant steps along each axis."""
+    if node.op != "reshape":
+        return node.op in ("transpose", "reverse")
+    before, after = ([dim for dim in each.shape if dim != 1] for each in (node.inputs[0], node))
+    return before == after
+
+
 def _views(node: Node) -> list[Node]:
-    """The weights' own transposes and reversals, from the one that the form reads."""
+    """The weights' own views, from the one that the form reads."""
     found = []
-    while node.op in ("transpose", "reverse"):
+    while _is_view(node):
         found.append(node)
         node = node.inputs[0]
     return found
@@ -102,22 +112,35 @@ def is_suited(conv: Node) -> bool:
     """Whether neighbouring outputs of a form meet neighbouring inputs, channels coming first."""
     return (
         conv["face"] == "y"
-        and bool(conv["axes"])
-        and conv.rank == len(conv["axes"]) + 2
-        and conv["axes"][-1].stride == 1
+        and conv.rank > 2
         and _is_moved(conv.inputs[0])
+        and axes(conv)[-1].stride == 1
+        and (conv["groups"] < number(conv.shape[-1]) or axes(conv)[-1].taps <= _LONG)
         and conv.inputs[0].inputs[0].op != "full"
     )
 
 
-def in_place(weights: Node) -> tuple[Node, int, tuple[int, ...]]:
-    """The tensor that transposed and reversed weights lie in, and the place of the first one and
-    the steps along each axis there.
+def axes(conv: Node) -> tuple[Axis, ...]:
+    """An axis for each dimension between the batch and the channels; where the form has none, a
+    window of one tap.
     """
-    if weights.op not in ("transpose", "reverse"):
+    own: tuple[Axis, ...] = conv["axes"]
+    return (*(Axis(1),) * (conv.rank - 2 - len(own)), *own)
+
+
+def in_place(weights: Node) -> tuple[Node, int, tuple[int, ...]]:
+    """The tensor that weights lie in, perhaps seen otherwise; the place of the first one in it, and
+    the steps along each axis.
+    """
+    if not _is_view(weights):
         sizes = [number(dim) for dim in weights.shape]
         return weights, 0, tuple(prod(sizes[axis + 1 :]) for axis in range(weights.rank))
     tensor, start, steps = in_place(weights.inputs[0])
+    if weights.op == "reshape":
+        kept = iter(
+            [step for step, dim in zip(steps, weights.inputs[0].shape, strict=True) if dim != 1]
+        )
+        return tensor, start, tuple(0 if dim == 1 else next(kept) for dim in weights.shape)
     if weights.op == "transpose":
         return tensor, start, tuple(steps[axis] for axis in weights["perm"])
     changed = list(steps)
@@ -125,4 +148,3 @@ def in_place(weights: Node) -> tuple[Node, int, tuple[int, ...]]:
         start += (number(weights.shape[axis]) - 1) * steps[axis]
         changed[axis] = -steps[axis]
     return tensor, start, tuple(changed)
-

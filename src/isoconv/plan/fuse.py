@@ -36,7 +36,11 @@ class _Partition:
 
     def steps(self) -> list[Step]:
         # A reshaped number is computed where it is read; any other reshape names a buffer.
-        named = {n for n in self.graph.nodes if n.op in ALIASES and not self._is_number(n)}
+        named = {
+            n
+            for n in self.graph.nodes
+            if n.op in ALIASES and n not in self.inline and not self._is_number(n)
+        }
         held = {owner(n) for n in (*named, *self.graph.outputs)}
         lying = [
             n
@@ -66,10 +70,11 @@ class _Partition:
             self.home[node] = node
             self.direct.add(node)
             return
-        cheap = node.op in _CHEAP or any(node in inside for inside in self.first.values())
+        within = any(node in inside for inside in self.first.values())
+        cheap = within or node.op in _CHEAP
         if (
             node not in self.outputs
-            and node.op not in ALIASES
+            and (within or node.op not in ALIASES)
             and users
             and (len(set(users)) == 1 or cheap or self._meets_itself(node))
             and all(self._accepts(user, node) for user in users)

@@ -1,0 +1,130 @@
+"""Forms between tensors with channels first: the bits of the pulling generator, without a copy of
+either tensor, and loops that keep their sums in registers.
+"""
+
+import numpy as np
+import pytest
+from compiled import executable, normal, tensor
+from test_machines import MACHINES, REGISTER, loops, spills
+
+from isoconv.codegen import first
+from isoconv.ir.geometry import Axis
+from isoconv.ir.graph import Graph
+from isoconv.ir.ops import make
+from isoconv.plan import fuse, kernel
+from isoconv.plan.program import plan
+from isoconv.runtime.host import machine_for
+
+VALID, SAME, POINT = Axis(3), Axis(3, 1, 1, 1, 1), Axis(1)
+DOWN = Axis(3, 2, 1, 1, 0)
+
+# axes, channels, filters, groups, lengths
+CASES = {
+    "a line": ([VALID], 5, 9, 1, (70,)),
+    "lines that fill vectors": ([VALID], 1, 8, 1, (402,)),
+    "no line of a vector": ([VALID], 3, 2, 1, (10,)),
+    "edges": ([SAME], 7, 17, 1, (75,)),
+    "causal": ([Axis(4, 1, 3, 9, 0)], 7, 10, 1, (50,)),
+    "edges as long as the line": ([Axis(9, 1, 1, 4, 4)], 3, 4, 1, (5,)),
+    "taps at 64 places": ([Axis(2, 1, 64)], 16, 16, 1, (200,)),
+    "images": ([VALID, VALID], 3, 10, 1, (19, 21)),
+    "images with edges": ([SAME, SAME], 4, 12, 1, (9, 33)),
+    "lines of 14": ([VALID, VALID], 5, 16, 1, (16, 16)),
+    "lines of 9": ([SAME, VALID], 5, 7, 1, (16, 11)),
+    "lines of 6": ([VALID, VALID], 1, 32, 1, (8, 8)),
+    "lines of 2": ([VALID, VALID], 3, 5, 1, (12, 4)),
+    "no inner line": ([VALID, VALID], 3, 5, 1, (12, 3)),
+    "lines down by two": ([DOWN, SAME], 4, 9, 1, (15, 20)),
+    "depthwise": ([VALID, VALID], 12, 12, 12, (20, 58)),
+    "depthwise, short lines": ([SAME, SAME], 12, 12, 12, (9, 13)),
+    "depthwise, a line": ([Axis(31)], 5, 5, 5, (190,)),
+    "groups": ([SAME, SAME], 12, 15, 3, (9, 20)),
+    "pointwise": ([POINT, POINT], 9, 20, 1, (7, 7)),
+    "no window along the last axes": ([VALID, POINT, POINT], 4, 6, 1, (5, 4, 6)),
+    "volumes": ([SAME, VALID, SAME], 4, 6, 1, (4, 6, 19)),
+}
+
+
+def graph(case: str) -> Graph:
+    """x and weights in PyTorch's order, bias and a sum with another tensor, channels first."""
+    axes, channels, filters, groups, _ = CASES[case]
+    rank = len(axes)
+    x = tensor("x", "n", channels, *(f"L{i}" for i in range(rank)))
+    w = tensor("w", filters, channels // groups, *(axis.taps for axis in axes))
+    last = make("transpose", x, perm=(0, *range(2, rank + 2), 1))
+    weights = make("transpose", w, perm=(*range(2, rank + 2), 1, 0))
+    attributes = {"face": "y", "axes": tuple(axes), "groups": groups, "sizes": last.shape[1:-1]}
+    node = make("conv", last, weights, **attributes)
+    bias = tensor("b", *(1,) * (rank + 1), filters)
+    summed = make("add", node, make("broadcast", bias, shape=node.shape))
+    y = make("transpose", make("relu", summed), perm=(0, rank + 1, *range(1, rank + 1)))
+    return Graph((x, w, bias), (y,))
+
+
+def feeds(case: str) -> list[np.ndarray]:
+    axes, channels, filters, groups, lengths = CASES[case]
+    taps = [axis.taps for axis in axes]
+    return [
+        normal(0, 3, channels, *lengths),
+        normal(1, filters, channels // groups, *taps),
+        normal(2, *(1,) * (len(axes) + 1), filters),
+    ]
+
+
+def both(case: str, monkeypatch) -> tuple[np.ndarray, np.ndarray]:
+    """What the kernel gives, and the pulling generator."""
+    (fast,) = executable(graph(case))(feeds(case))
+    with monkeypatch.context() as patch:
+        patch.setattr(fuse, "find_first", lambda graph: [])
+        patch.setattr(kernel, "choose_kind", lambda graph: "pull")
+        (pulled,) = executable(graph(case))(feeds(case))
+    return fast, pulled
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bits_are_those_of_the_pulling_generator(case, monkeypatch):
+    (step,) = plan(graph(case), {}).steps
+    assert step.kernel.kind == "first"
+    np.testing.assert_array_equal(*both(case, monkeypatch))
+
+
+def test_what_is_absent_does_not_meet_a_weight_that_is_no_number():
+    x, w, bias = feeds("edges")
+    w[:, :, 0] = np.nan
+    (y,) = executable(graph("edges"))([x, w, bias])
+    assert np.isfinite(y[:, :, 0]).all()
+    assert np.isnan(y[:, :, 1:]).all() or not np.isfinite(y[:, :, 1:]).any()
+
+
+def test_lanes_of_the_wrong_line_are_caught(monkeypatch):
+    real = first._First._pieces
+
+    def shifted(self, *args):
+        head, *rest = real(self, *args)
+        return [head, *(first._Piece(p.row, p.column, p.high, p.high) for p in rest)]
+
+    monkeypatch.setattr(first._First, "_pieces", shifted)
+    monkeypatch.setenv("ISOCONV_CACHE_MB", "0")
+    monkeypatch.setitem(CASES, "planted", ([VALID, VALID], 3, 23, 1, (19, 21)))
+    assert not np.array_equal(*both("planted", monkeypatch))
+
+
+@pytest.mark.parametrize(
+    ("case", "machine"),
+    [(case, machine) for case in ("a line", "depthwise, a line") for machine in MACHINES]
+    # Elsewhere the masks of short lines are vectors themselves.
+    + [("images", "avx512"), ("depthwise", "avx512")],
+)
+def test_hot_loops_keep_their_sums_in_registers(case, machine):
+    (step,) = plan(graph(case), {}).steps
+    hot = loops(step.kernel, machine_for(*MACHINES[machine]))
+    assert hot
+    assert sum(spills(loop, REGISTER[machine]) for loop in hot) == 0
+
+
+def test_a_tensor_that_others_read_with_channels_last_is_read_where_it_lies():
+    given = graph("a line")
+    x = given.inputs[0]
+    last = next(node for node in given.nodes if node.op == "transpose" and node.inputs == (x,))
+    steps = plan(Graph(given.inputs, (*given.outputs, make("relu", last))), {}).steps
+    assert "first" in {step.kernel.kind for step in steps}
