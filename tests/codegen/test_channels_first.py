@@ -7,13 +7,14 @@ import pytest
 from compiled import executable, normal, tensor
 from test_machines import MACHINES, REGISTER, loops, spills
 
+from isoconv import reference
 from isoconv.codegen import first
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Graph
 from isoconv.ir.ops import make
 from isoconv.plan import fuse, kernel
 from isoconv.plan.program import plan
-from isoconv.runtime.host import machine_for
+from isoconv.runtime.host import host, machine_for
 
 VALID, SAME, POINT = Axis(3), Axis(3, 1, 1, 1, 1), Axis(1)
 DOWN = Axis(3, 2, 1, 1, 0)
@@ -45,30 +46,31 @@ CASES = {
 }
 
 
-def graph(case: str) -> Graph:
-    """x and weights in PyTorch's order, bias and a sum with another tensor, channels first."""
+def graph(case: str, dtype: str = "float32") -> Graph:
+    """x and weights in PyTorch's order, bias and relu, channels first."""
     axes, channels, filters, groups, _ = CASES[case]
     rank = len(axes)
-    x = tensor("x", "n", channels, *(f"L{i}" for i in range(rank)))
-    w = tensor("w", filters, channels // groups, *(axis.taps for axis in axes))
+    x = tensor("x", "n", channels, *(f"L{i}" for i in range(rank)), dtype=dtype)
+    w = tensor("w", filters, channels // groups, *(axis.taps for axis in axes), dtype=dtype)
     last = make("transpose", x, perm=(0, *range(2, rank + 2), 1))
     weights = make("transpose", w, perm=(*range(2, rank + 2), 1, 0))
     attributes = {"face": "y", "axes": tuple(axes), "groups": groups, "sizes": last.shape[1:-1]}
     node = make("conv", last, weights, **attributes)
-    bias = tensor("b", *(1,) * (rank + 1), filters)
+    bias = tensor("b", *(1,) * (rank + 1), filters, dtype=dtype)
     summed = make("add", node, make("broadcast", bias, shape=node.shape))
     y = make("transpose", make("relu", summed), perm=(0, rank + 1, *range(1, rank + 1)))
     return Graph((x, w, bias), (y,))
 
 
-def feeds(case: str) -> list[np.ndarray]:
+def feeds(case: str, dtype: str = "float32") -> list[np.ndarray]:
     axes, channels, filters, groups, lengths = CASES[case]
     taps = [axis.taps for axis in axes]
-    return [
-        normal(0, 3, channels, *lengths),
-        normal(1, filters, channels // groups, *taps),
-        normal(2, *(1,) * (len(axes) + 1), filters),
+    shapes = [
+        (3, channels, *lengths),
+        (filters, channels // groups, *taps),
+        (*(1,) * (len(axes) + 1), filters),
     ]
+    return [normal(seed, *shape, dtype=dtype) for seed, shape in enumerate(shapes)]
 
 
 def both(case: str, monkeypatch) -> tuple[np.ndarray, np.ndarray]:
@@ -86,6 +88,54 @@ def test_bits_are_those_of_the_pulling_generator(case, monkeypatch):
     (step,) = plan(graph(case), {}).steps
     assert step.kernel.kind == "first"
     np.testing.assert_array_equal(*both(case, monkeypatch))
+
+
+SOME = ("edges", "images with edges", "lines of 9", "depthwise, short lines", "volumes")
+
+
+@pytest.mark.parametrize("case", SOME)
+def test_bits_do_not_hang_on_vectors_threads_or_the_batch(case):
+    given = feeds(case)
+    (expected,) = executable(graph(case))(given)
+    narrow = machine_for(host().triple, "x86-64-v3")
+    if host().triple.startswith("x86_64"):
+        np.testing.assert_array_equal(executable(graph(case), machine=narrow)(given)[0], expected)
+    run = executable(graph(case), threads=1)
+    np.testing.assert_array_equal(run(given)[0], expected)
+    np.testing.assert_array_equal(run([given[0][2:], *given[1:]])[0], expected[2:])
+    assert run([given[0][:0], *given[1:]])[0].shape == (0, *expected.shape[1:])
+
+
+@pytest.mark.parametrize("length", [7, 8, 9, 15, 16, 17, 31, 32, 33])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", ["a line", "images with edges", "depthwise"])
+def test_tails_are_near_the_float64_reference(case, dtype, length, monkeypatch):
+    axes, channels, filters, groups, lengths = CASES[case]
+    monkeypatch.setitem(CASES, case, (axes, channels, filters, groups, (*lengths[:-1], length)))
+    given, program = feeds(case, dtype), graph(case, dtype)
+    names = [node["name"] for node in program.inputs]
+    exact = [array.astype("float64") for array in given]
+    (expected,) = reference.run(
+        graph(case, "float64"), dict(zip(names, exact, strict=True)), precision="float64"
+    )
+    (found,) = executable(program)(given)
+    assert found.dtype == dtype
+    near = 1e-5 if dtype == "float32" else 1e-13
+    np.testing.assert_allclose(found, expected, rtol=near, atol=near * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("groups", "shape"), [(1, (3, 4, 5)), (4, (3, 1, 4))])
+def test_weights_that_are_one_number_everywhere_lie_nowhere(groups, shape):
+    x = tensor("x", "n", 4, "L")
+    last = make("transpose", x, perm=(0, 2, 1))
+    ones = make("full", shape=shape, value=1.0, dtype="float32")
+    attributes = {"face": "y", "axes": (VALID,), "groups": groups, "sizes": last.shape[1:-1]}
+    y = make("transpose", make("conv", last, ones, **attributes), perm=(0, 2, 1))
+    given = normal(0, 2, 4, 20)
+    (found,) = executable(Graph((x,), (y,)))([given])
+    sums = given[:, :, :-2] + given[:, :, 1:-1] + given[:, :, 2:]
+    expected = np.repeat(sums.sum(1, keepdims=True), 5, 1) if groups == 1 else sums
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_what_is_absent_does_not_meet_a_weight_that_is_no_number():

@@ -14,6 +14,8 @@ from isoconv.ir.sizes import number
 
 # What a kernel with channels first may compute beside its form and elementwise operations.
 _LEAVES = ("full", "size")
+# What is nowhere in memory.
+_NUMBERS = (*_LEAVES, "iota")
 # A channel's own sum over more taps in a row is limited by loads that meet two lines of the cache,
 # which costs more than two copies.
 _LONG = 128
@@ -109,14 +111,17 @@ def _views(node: Node) -> list[Node]:
 
 
 def is_suited(conv: Node) -> bool:
-    """Whether neighbouring outputs of a form meet neighbouring inputs, channels coming first."""
+    """Whether neighbouring outputs of a form meet neighbouring inputs, channels coming first, and
+    both operands lie in memory.
+    """
+    weights = [conv.inputs[1], *(view.inputs[0] for view in _views(conv.inputs[1]))][-1]
     return (
         conv["face"] == "y"
         and conv.rank > 2
         and _is_moved(conv.inputs[0])
         and axes(conv)[-1].stride == 1
         and (conv["groups"] < number(conv.shape[-1]) or axes(conv)[-1].taps <= _LONG)
-        and conv.inputs[0].inputs[0].op != "full"
+        and not any(node.op in _NUMBERS for node in (conv.inputs[0].inputs[0], weights))
     )
 
 
