@@ -52,6 +52,12 @@ def test_every_command_teaches_with_an_example(isoconv):
         assert max(map(len, out.splitlines())) <= 80
 
 
+def test_help_breaks_lines_where_the_terminal_ends(isoconv):
+    _, out, _ = isoconv("race", "--help")
+    assert "where there is one. Memory is measured" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
 def test_shells_complete_commands_and_options():
     script = """
     complete_() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _isoconv_completion "$program"; }
@@ -190,7 +196,16 @@ def test_doctor_says_whether_all_is_well(isoconv, monkeypatch, tmp_path):
     ("arguments", "message"),
     [
         (["explain", "Conv1d(64, 3)", "-i", "600x300"], "did you mean Conv1D?"),
-        (["explain", "Conv1D(64, 3", "-i", "600x300"], "^"),
+        (["explain", "Conv1D(64, 3", "-i", "600x300"], "this bracket is never closed"),
+        (["explain", "", "-i", "600x300"], "Expected layers such as"),
+        (["explain", "Dense(3, activation='rely')", "-i", "6"], "Did you mean 'relu'?"),
+        (["explain", "Conv2D(3, 2)", "-i", "6x3"], "or take a layer of 1 spatial axes"),
+        (["explain", "Dense(3)", "-i", "6", "--picture", "no/x.svg"], "got no folder no"),
+        (["rewrite", "Conv1D(64, 3)", "--to", "Conv2D"], "Add: --input 600x300"),
+        (["rewrite", "Conv1D(6, 3)", "--to", "Conv2D", "-i", "9x3", "-o", "no/x.h5"], "no/x.h5: "),
+        (["race", "Conv1D(64, 3)"], "Add: --input 600x300"),
+        (["bench", "--save", "no/x.json"], "got no folder no"),
+        (["summary", "weights.pth"], "weights alone"),
         (["explain", "Conv1D(64, 3)"], "Add: --input 600x300"),
         (["explain", "Conv1D(64, 3)", "-i", "2x300"], "(2 + 0 + 0 - 3) // 1 + 1 = 0"),
         (["explain", "Conv1D(64, 3)", "-i", "600y300"], "sizes joined by x, as 600x300"),
@@ -206,6 +221,8 @@ def test_doctor_says_whether_all_is_well(isoconv, monkeypatch, tmp_path):
 def test_mistakes_are_explained_without_a_traceback(isoconv, saved, arguments, message):
     with open("text.keras", "w", encoding="utf-8") as file:
         file.write("no model at all")
+    with open("weights.pth", "wb"):
+        pass
     np.save("wide.npy", np.zeros((2, 30, 4)))
     code, out, err = isoconv(*arguments)
     assert (code, out) == (2, "")

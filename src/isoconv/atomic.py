@@ -14,9 +14,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A new file beside `path` to write to, which takes its place if nothing fails inside.
 
     Otherwise it is removed, and what was at `path` stays as it was. Symbolic links are followed.
+    Raises OSError, which names `path`, where no file can be made.
     """
     target = Path(path).resolve()
-    number, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        number, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        error.filename = os.fspath(path)
+        raise
     os.close(number)
     try:
         yield Path(name)

@@ -5,6 +5,7 @@ Only classes and functions that were registered are ever found; no name is impor
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -206,12 +207,14 @@ def find(name: str, kind: str | None = None, registered_name: str | None = None)
     if kinds:
         return _builtin[kinds[0], name]
     known = sorted({each for k, each in _builtin if k == kind and each == each.lower()})
+    near = difflib.get_close_matches(str(name), known, 1)
+    meant = f"Did you mean {near[0]!r}? " if near else ""
     raise ArgumentError(
         explain(
             f"a name among {kind or 'everything registered'}",
             repr(name),
             f"one of {', '.join(known)}" if known else "a registered name",
-            "Register your own with @isoconv.register_keras_serializable().",
+            f"{meant}Register your own with @isoconv.register_keras_serializable().",
         )
     )
 

@@ -66,7 +66,9 @@ def _calls(text: str) -> list[ast.Call]:
     try:
         tree = ast.parse(_line(text), mode="eval").body
     except SyntaxError as error:
-        raise _unclear(text, _offset(text, error), "no layer can be read here") from None
+        bracket = "never closed" in error.msg
+        why = "this bracket is never closed" if bracket else "no layer can be read here"
+        raise _unclear(text, _offset(text, error), why) from None
     except (ValueError, RecursionError, MemoryError):
         raise _unclear(text, 0, "no layers can be read here") from None
     parts: list[ast.expr] = [tree]

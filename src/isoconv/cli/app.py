@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import signal
 import sys
 import warnings
@@ -42,6 +43,14 @@ class _InOrder(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(super().list_commands(ctx), key=_ORDER.index)
 
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command, each paragraph of its help on one line: the terminal breaks lines."""
+        found = super().get_command(ctx, cmd_name)
+        if found is not None:
+            paragraphs = inspect.cleandoc(found.help or "").split("\n\n")
+            found.help = "\n\n".join(" ".join(each.split()) for each in paragraphs)
+        return found
+
 
 app = typer.Typer(
     cls=_InOrder,
@@ -70,9 +79,16 @@ def main() -> None:
         if options.debug:
             raise
         console = errors()
-        console.print(f"Error: {error}", style="red", markup=False)
+        console.print(f"Error: {_said(error)}", style="red", markup=False)
         console.print("isoconv --debug COMMAND ... shows where it happened.", style="dim")
         sys.exit(MISTAKE)
+
+
+def _said(error: Exception) -> str:
+    """The message; what the system says of a file without the number it has for it."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}."
+    return str(error)
 
 
 def errors() -> Console:

@@ -9,7 +9,7 @@ import numpy as np
 import typer
 
 from isoconv import spec
-from isoconv.errors import ArgumentError, FileError, explain
+from isoconv.errors import ArgumentError, FileError, ShapeError, explain
 from isoconv.explaining.tracing import chain
 from isoconv.layers.base import Layer
 from isoconv.models.model import Model
@@ -50,6 +50,13 @@ def shapes(texts: list[str] | None) -> Any:
     return found[0] if len(found) == 1 else found or None
 
 
+def needed(sizes: Any, target: Any) -> Any:
+    """The sizes that were given; None only where the target, read from a file, knows them."""
+    if sizes is None and getattr(target, "network", None) is None:
+        raise ShapeError(explain("--input", "none", "the input's sizes", "Add: --input 600x300"))
+    return sizes
+
+
 def layer_or_model(text: str) -> Layer:
     """The model in a file, or the layers that the text names."""
     return model(Path(text)) if is_file(text) else chain(spec.layers(text))
@@ -66,7 +73,7 @@ def one_layer(text: str) -> Layer:
 def is_file(text: str) -> bool:
     """Whether the text names a model file rather than layers."""
     path = Path(text)
-    return path.suffix.lower() in _KINDS or _exists(path)
+    return bool(text.strip()) and (path.suffix.lower() in _KINDS or _exists(path))
 
 
 def _exists(path: Path) -> bool:

@@ -10,7 +10,7 @@ import typer
 from isoconv import equivalence, spec
 from isoconv.cli import arguments
 from isoconv.cli.app import COMPARE, NO, app, errors
-from isoconv.cli.output import Json, print_json
+from isoconv.cli.output import Json, print_json, there
 from isoconv.conversion import forms as conversion
 from isoconv.conversion.rule import LayerRule
 from isoconv.models.model import Model
@@ -94,7 +94,12 @@ def rewrite(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", dir_okay=False, help="A model file to write: .keras or .h5."),
+        typer.Option(
+            *("--out", "-o"),
+            dir_okay=False,
+            callback=there,
+            help="A model file to write: .keras, .h5 or .onnx.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -108,7 +113,8 @@ def rewrite(
     """
     given = arguments.layer_or_model(target)
     single = not isinstance(given, Model)
-    found = conversion.rewrite(given, to, arguments.shape(shape) if shape else None)
+    sizes = arguments.needed(arguments.shape(shape) if shape else None, given)
+    found = conversion.rewrite(given, to, sizes)
     if out is not None:
         found.save(out)
     if json:
@@ -145,7 +151,8 @@ def race(
         float, typer.Option(min=0.0, help="For which each is timed, at least.")
     ] = 0.3,
     plot: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="A picture to write: .png or .svg.")
+        Path | None,
+        typer.Option(dir_okay=False, callback=there, help="A picture to write: .png or .svg."),
     ] = None,
     memory: Annotated[
         bool, typer.Option(help="Measure memory too, which takes some seconds for each.")
@@ -161,10 +168,11 @@ def race(
     Example: isoconv race "Conv1D(256, 80)" -i 80x1 --batch 40000 --against "Flatten() > Dense(256)"
     """
     given = arguments.layer_or_model(target) if arguments.is_file(target) else target
+    sizes = arguments.needed(arguments.shape(shape) if shape else None, given)
     with errors().status("preparing") as status:
         found = racing.race(
             given,
-            arguments.shape(shape) if shape else None,
+            sizes,
             batch,
             against or (),
             threads,

@@ -14,7 +14,7 @@ from isoconv import doctor as examination
 from isoconv.bench.chart import roof_chart
 from isoconv.bench.tables import tables
 from isoconv.cli.app import MACHINE, NO, app, errors
-from isoconv.cli.output import Json, as_json, print_json, write
+from isoconv.cli.output import Json, as_json, print_json, there, write
 from isoconv.runtime import cache as kept
 from isoconv.sections import Section, as_text, duration, size
 
@@ -41,9 +41,12 @@ def bench(
         Path | None,
         typer.Option(help='The folder of trained models, for the section "real"; else left out.'),
     ] = None,
-    save: Annotated[Path | None, typer.Option(help="A JSON file for all that was found.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(callback=there, help="A JSON file for all that was found.")
+    ] = None,
     chart: Annotated[
-        Path | None, typer.Option(help="An SVG file for a chart: GFLOP/s against the roof.")
+        Path | None,
+        typer.Option(callback=there, help="An SVG file for a chart: GFLOP/s against the roof."),
     ] = None,
     json: Json = False,
 ) -> None:

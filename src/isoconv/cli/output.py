@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from isoconv.atomic import replacing
 from isoconv.cli.app import errors
+from isoconv.errors import FileError, explain
 
 Json = Annotated[bool, typer.Option("--json", help="Give the answer as JSON, to the output.")]
 
@@ -25,6 +26,14 @@ def as_json(data: Any) -> str:
 def print_json(data: Any) -> None:
     """The data as JSON on the output, indented."""
     typer.echo(as_json(data))
+
+
+def there(path: Path | None) -> Path | None:
+    """The path that is to be written in the end, whose folder must be there at the start."""
+    if path is not None and not path.absolute().parent.is_dir():
+        where, given = str(path), f"no folder {path.parent}"
+        raise FileError(explain(where, given, "a folder that is there"))
+    return path
 
 
 def write(path: Path, text: str) -> None:

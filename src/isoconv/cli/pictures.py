@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from isoconv import drawing
-from isoconv.cli.output import progress
+from isoconv.cli.output import progress, there
 from isoconv.explaining.tracing import layer_within
 from isoconv.layers.base import Layer
 from isoconv.models.model import Model
@@ -21,6 +21,7 @@ Picture = Annotated[
     typer.Option(
         metavar="FILE",
         dir_okay=False,
+        callback=there,
         help="Write a picture too: .svg, .png or .pdf; of a layer .gif and .html, which move.",
     ),
 ]

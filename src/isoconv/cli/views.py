@@ -14,8 +14,6 @@ from isoconv import drawing
 from isoconv.cli import arguments, pictures
 from isoconv.cli.app import SEE, app
 from isoconv.cli.output import Json, print_json, progress
-from isoconv.errors import ShapeError
-from isoconv.errors import explain as error
 from isoconv.explaining.activations import activations as activations_of
 from isoconv.explaining.describe import explain as explanation_of
 from isoconv.sections import Section, as_text, size
@@ -113,9 +111,7 @@ def explain(
     isoconv explain model.keras --layer conv1d --position 7
     """
     model = arguments.layer_or_model(target)
-    shapes = arguments.shapes(input)
-    if shapes is None and getattr(model, "network", None) is None:
-        raise ShapeError(error("--input", "none", "the input's sizes", "Add: --input 600x300"))
+    shapes = arguments.needed(arguments.shapes(input), model)
     found = explanation_of(model, shapes, batch=batch, measure=measure)
     found = found if layer is None else found.of_layer(layer)
     pictures.explained(model, shapes, layer, position or (), picture)

@@ -130,7 +130,7 @@ def _known_word(to: Any) -> str:
             return known
     near = difflib.get_close_matches(word, sorted(words), 3)
     remedy = f"The nearest: {', '.join(near)}." if near else ""
-    expected = f"a class of layer, or one of: {', '.join(sorted({r.to for r in ALL}))}"
+    expected = f"a class of layer, or one of: {'; '.join(sorted({r.to for r in ALL}))}"
     raise ArgumentError(explain("rewrite: to", repr(to), expected, remedy))
 
 

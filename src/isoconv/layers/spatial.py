@@ -40,7 +40,10 @@ class Spatial(Layer):
             order = "channels, spatial..." if self.channel_axis == 1 else "spatial..., channels"
             wanted = f"{self.rank + 2} dimensions (batch, {order})"
             given = f"shape {tuple(input_shape)}"
-            raise ShapeError(explain(self.where("input"), given, wanted))
+            axes = len(input_shape) - 2
+            fitting = f", or take a layer of {axes} spatial axes" if 1 <= axes <= 3 else ""
+            remedy = f"Reshape the input{fitting}."
+            raise ShapeError(explain(self.where("input"), given, wanted, remedy))
 
     def channels_of(self, input_shape: Any) -> int:
         """The number of channels of a shape of the right rank; ShapeError otherwise."""

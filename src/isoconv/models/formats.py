@@ -36,7 +36,8 @@ def function(task: str, path: str | os.PathLike[str]) -> Any:
             return found
     able = [suffix for suffix, module in _modules.items() if hasattr(optional.late(module), task)]
     expected = f"a file name that ends in {' or '.join(sorted(able))}"
-    raise ArgumentError(explain(task, repr(os.fspath(path)), expected))
+    remedy = "Such files hold weights alone: build the model, then load_weights." if fitting else ""
+    raise ArgumentError(explain(task, repr(os.fspath(path)), expected, remedy))
 
 
 register(".keras", "isoconv.models.keras_format")
