@@ -9,7 +9,7 @@ import pytest
 
 import isoconv.backend as K
 import isoconv.compat.tf1 as tf
-from isoconv import layers
+from isoconv import Model, layers
 from isoconv.errors import ArgumentError
 
 FOLDER = Path(__file__).parents[1] / "examples" / "source_documents"
@@ -110,6 +110,25 @@ def test_variables_are_read_and_changed():
     np.testing.assert_array_equal(K.get_value(x), [[1, 1.5], [2, 2.5]])
     K.batch_set_value([(x, np.zeros((2, 2)))])
     assert K.batch_get_value([x])[0].sum() == 0
+
+
+def test_function_takes_several_inputs_the_phase_and_tensors_from_within():
+    first, second = layers.Input((12, 3)), layers.Input((12, 2))
+    a = layers.Conv1D(4, 3)(first)
+    b = layers.Dropout(0.5)(layers.Conv1D(4, 3)(second))
+    joined = layers.Add()([a, b])
+    y = layers.Dense(2)(layers.Flatten()(joined))
+    model = Model([first, second], y)
+    rng = np.random.default_rng(0)
+    data = [rng.normal(size=(5, 12, n)).astype("float32") for n in (3, 2)]
+    run = K.function([*model.inputs, K.learning_phase()], [a, joined, y])
+    seen = run([*data, 0.0])
+    np.testing.assert_array_equal(seen[2], model(data))
+    assert not np.array_equal(run([*data, 1.0])[2], seen[2])
+    np.testing.assert_array_equal(K.function([first], [a])([data[0]])[0], seen[0])
+    np.testing.assert_array_equal(K.function([joined], y)([seen[1]]), seen[2])
+    with pytest.raises(ArgumentError, match="all the outputs need"):
+        K.function([first], [y])
 
 
 def test_the_learning_phase_is_given_set_or_off():
