@@ -7,6 +7,8 @@ import difflib
 import inspect
 from typing import Any
 
+import numpy as np
+
 from isoconv import layers as known
 from isoconv.errors import ArgumentError
 from isoconv.layers.base import Layer
@@ -45,7 +47,14 @@ _UNSHOWN = frozenset({"name", "trainable", "dtype", "self"})
 
 
 def _plain(value: Any) -> Any:
-    """A value of a config as it is written: equal numbers as one, lists as tuples."""
+    """A value of a config as it is written: equal numbers as one, lists as tuples.
+
+    Numbers of 32 bits, such as older files hold, have the fewest digits that tell them apart.
+    """
+    if isinstance(value, float):
+        with np.errstate(over="ignore"):
+            short = np.float32(value)
+        return float(str(short)) if float(short) == value else value
     if isinstance(value, list):
         value = tuple(map(_plain, value))
         if len(value) == 1 and isinstance(value[0], int):

@@ -1,5 +1,6 @@
 """Layers as text: what is read, how it is written, and where mistakes are marked."""
 
+import numpy as np
 import pytest
 
 from isoconv import layers, spec
@@ -63,3 +64,10 @@ def test_the_place_of_a_mistake_is_marked(text, at, says):
     mark = next(i for i, line in enumerate(lines) if line.strip() == "^")
     assert says in str(caught.value)
     assert lines[mark - 1][lines[mark].index("^") :].startswith(at)
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"), [(float(np.float32(0.2)), "0.2"), (0.2, "0.2"), (1e300, "1e+300")]
+)
+def test_numbers_of_32_bits_are_written_short(number, shown):
+    assert spec.text(layers.LeakyReLU(number)) == f"LeakyReLU(negative_slope={shown})"
