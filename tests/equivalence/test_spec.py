@@ -40,7 +40,7 @@ def test_what_is_written_is_read_again(text):
 @pytest.mark.parametrize(
     ("text", "at", "says"),
     [
-        ("Conv1D(64, 3", "(", "no layer can be read here"),
+        ("Conv1D(64, 3", "(", "this bracket is never closed"),
         ("Conv1D(64, 3) > Conb2D(4, 3)", "Conb2D", "did you mean Conv2D?"),
         ("Conv1D(64, 3) < Dense(4)", "Dense", "joined by >"),
         ("Conv1D(64, 3) > 4", "4", "a layer with its arguments is expected"),
