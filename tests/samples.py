@@ -24,7 +24,7 @@ KEY = tensor("key", dtype="int64")
 
 UNARY = ["neg", "abs", "sign", "floor", "relu"]
 UNARY += ["sqrt", "exp", "expm1", "log", "log1p", "tanh", "erf", "sin", "cos"]
-BINARY = ["add", "sub", "mul", "div", "max", "min", "pow", "lt", "le", "eq"]
+BINARY = ["add", "sub", "mul", "div", "max", "min", "pow", "rem", "lt", "le", "eq"]
 
 SAMPLES: dict[str, Node] = {op: make(op, X) for op in UNARY}
 SAMPLES |= {op: make(op, X, tensor("y", N, L, 3)) for op in BINARY}

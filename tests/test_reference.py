@@ -232,6 +232,7 @@ BINARY = {
     "sub": jnp.subtract,
     "mul": jnp.multiply,
     "div": jnp.divide,
+    "rem": jnp.fmod,
     "max": jnp.maximum,
     "min": jnp.minimum,
     "lt": jnp.less,
@@ -242,7 +243,7 @@ CASES = (
     [(op, f, operand) for op, f in UNARY.items() for operand in ([P], [ODD])]
     + [(op, f, [A]) for op, f in (("sin", jnp.sin), ("cos", jnp.cos))]
     + [(op, f, xs) for op, f in BINARY.items() for xs in ([A, B], [A, ROW], [ODD, ODD[::-1]])]
-    + [(op, f, [M, K]) for op, f in BINARY.items() if op != "div"]
+    + [(op, f, [M, K]) for op, f in BINARY.items() if op not in ("div", "rem")]
     + [(op, UNARY[op], [M]) for op in ("neg", "abs", "sign")]
     + [
         ("pow", jnp.power, [P, B]),

@@ -257,6 +257,7 @@ RULES: dict[str, Rule] = {
     "min": _each(
         lambda dy, y, a, b: _wins("min")(dy, a, b), lambda dy, y, a, b: _wins("min")(dy, b, a)
     ),
+    "rem": _each(lambda dy, y, a, b: dy, lambda dy, y, a, b: _neg(_mul(dy, _div(_sub(a, y), b)))),
     "pow": _each(_pow_base, _pow_exponent),
     "where": _each(
         _none,

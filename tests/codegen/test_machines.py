@@ -179,7 +179,7 @@ def run_under_qemu(folder, step, machine, values, sizes, shape):
     (folder / "kernel.o").write_bytes(compile_object(emit(step.kernel, machine), machine))
     (folder / "main.c").write_text(HARNESS)
     program = folder / "program"
-    compiler = ["aarch64-linux-gnu-gcc", "-static", "-o", program, "main.c", "kernel.o"]
+    compiler = ["aarch64-linux-gnu-gcc", "-static", "-o", program, "main.c", "kernel.o", "-lm"]
     subprocess.run(compiler, check=True, cwd=folder)
     numbers = [evaluate(dim, sizes) for dim in step.sizes]
     output = np.zeros(shape, np.float32)

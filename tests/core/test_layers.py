@@ -115,6 +115,23 @@ def test_trainable_and_other_weights():
     assert len(layer.trainable_weights) == 1
 
 
+def test_a_layer_frozen_before_it_is_built_has_frozen_weights():
+    class Outer(Layer):
+        def __init__(self):
+            super().__init__()
+            self.still, self.moving = layers.Dense(2, trainable=False), layers.Dense(3)
+
+        def call(self, x):
+            return self.moving(self.still(x))
+
+    outer = Outer()
+    outer(np.ones((2, 4)))
+    assert [w.trainable for w in outer.weights] == [False, False, True, True]
+    assert outer.trainable_weights == outer.moving.weights
+    outer.still.trainable = True
+    assert len(outer.trainable_weights) == 4
+
+
 def test_sublayers_are_found_in_attributes_lists_and_dicts():
     class Nest(Layer):
         def __init__(self):

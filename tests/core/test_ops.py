@@ -63,6 +63,16 @@ def test_binary(name, other):
     close(ours(X, other), theirs(X, other))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["floor_divide", "mod"])
+def test_division_with_rest_is_exact(name, dtype):
+    """Where a rounded quotient would be another whole number, at infinities and at zero."""
+    values = [0.0, 1, -1, 2.5, -2.5, 7, 3, 0.1, -0.1, 0.3, 1e30, np.inf, -np.inf, np.nan]
+    a, b = np.meshgrid(np.array(values, dtype), np.array(values, dtype))
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(getattr(ops, name)(a, b), getattr(np, name)(a, b))
+
+
 @pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "var", "std", "logsumexp"])
 @pytest.mark.parametrize("axis", [0, -1, (0, 2), None])
 @pytest.mark.parametrize("keepdims", [False, True])

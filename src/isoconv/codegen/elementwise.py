@@ -118,6 +118,8 @@ ELEMENTWISE: dict[str, Emit] = {
     "sub": _arithmetic("fsub", "sub"),
     "mul": _arithmetic("fmul", "mul"),
     "div": lambda b, args: b.op("fdiv", *args),
+    # A call of fmod, lane by lane.
+    "rem": lambda b, args: b.op("frem", *args),
     "max": _extreme("ogt", "smax"),
     "min": _extreme("olt", "smin"),
     "lt": _comparison("olt", "slt"),

@@ -93,6 +93,7 @@ for _name, _doc in _FLOATING.items():
 for _name, (_doc, _linear) in _BINARY.items():
     row(_name, "elementwise", 2, "", rules.arithmetic(_name), _doc, _linear)
 row("div", "elementwise", 2, "", rules.floating("div"), "x / y", (0,))
+row("rem", "elementwise", 2, "", rules.floating("rem"), "x - y * the whole part of x / y, exact")
 row("pow", "elementwise", 2, "", rules.floating("pow"), "x to the y; x < 0 only for a whole y")
 for _name, _doc in {"lt": "x < y", "le": "x <= y", "eq": "x == y"}.items():
     row(_name, "elementwise", 2, "", rules.comparison(_name), _doc)

@@ -43,6 +43,7 @@ class Tracking:
         mine = self._own[0] + self._own[1]
         if not any(variable is each for each in mine):
             self._own[not variable.trainable].append(variable)
+            variable.trainable = variable.trainable and self._trainable
         return variable
 
     def sublayers(self) -> list[Any]:

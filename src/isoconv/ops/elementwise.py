@@ -48,10 +48,15 @@ def divide(x1: Any, x2: Any) -> Tensor:
 
 @op
 def floor_divide(x1: Any, x2: Any) -> Tensor:
-    """The largest integer not above x1 / x2."""
+    """The largest integer not above x1 / x2, for floats exact as in NumPy."""
     left, right = _numbers(x1, x2)
     if dtypes.is_float(left.dtype):
-        return node("floor", node("div", left, right))
+        rest, turned = _remainder(left, right)
+        # All but exact: only its rounding is left to undo.
+        whole = subtract(divide(subtract(left, rest), right), turned)
+        below = floor(whole)
+        nearest = add(below, greater(subtract(whole, below), 0.5))
+        return where(equal(right, 0.0), divide(left, right), nearest)
     wide = (change_dtype(side, "float64") for side in (left, right))
     return change_dtype(node("floor", node("div", *wide)), left.dtype)
 
@@ -60,7 +65,19 @@ def floor_divide(x1: Any, x2: Any) -> Tensor:
 def mod(x1: Any, x2: Any) -> Tensor:
     """What floor_divide leaves; it has the sign of x2."""
     left, right = _numbers(x1, x2)
+    if dtypes.is_float(left.dtype):
+        rest, turned = _remainder(left, right)
+        return where(turned, add(rest, right), rest)
     return node("sub", left, node("mul", right, floor_divide(left, right)))
+
+
+def _remainder(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """What whole multiples of `right` leave of `left`, with the sign of `left`; and whether that is
+    not the sign of `right`.
+    """
+    rest = node("rem", left, right)
+    turned = where(less(right, 0.0), greater(rest, 0.0), less(rest, 0.0))
+    return rest, turned
 
 
 @op

@@ -11,7 +11,7 @@ from isoconv.plan.kernel import Kernel
 GRAIN = 16384
 _LANES = 16
 _SLOW = {"exp": 12, "expm1": 20, "log": 15, "log1p": 20, "tanh": 20, "erf": 20, "pow": 60}
-_SLOW |= {"sin": 20, "cos": 20, "div": 8, "sqrt": 8, "random": 60}
+_SLOW |= {"sin": 20, "cos": 20, "div": 8, "sqrt": 8, "random": 60, "rem": 200}
 
 
 def work(kernel: Kernel) -> Dim:

@@ -64,6 +64,7 @@ _PLAIN: dict[str, Callable[..., Any]] = {
     "div": np.divide,
     "max": np.maximum,
     "min": np.minimum,
+    "rem": np.fmod,
     "pow": np.power,
     "lt": np.less,
     "le": np.less_equal,

@@ -86,6 +86,11 @@ def elementwise(writer: Writer, node: Node) -> Value:
     return together(writer, node.inputs, _ELEMENTWISE[node.op], node.origin)
 
 
+@_emits("rem")
+def remainder(writer: Writer, node: Node) -> Value:
+    return together(writer, node.inputs, "Mod", node.origin, fmod=1)
+
+
 @_emits("expm1", "log1p")
 def near_zero(writer: Writer, node: Node) -> Value:
     value, sheet = writer.value(node.inputs[0]), writer.sheet
