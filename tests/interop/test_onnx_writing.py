@@ -189,6 +189,12 @@ def test_functions_of_ops_and_own_layers():
     compare(model, (numbers(2, 9, 4),), (numbers(3, 6, 4),), tolerance=1e-5)
 
 
+def test_division_with_rest():
+    x = ic.Input((4,))
+    model = ic.Model(x, ic.ops.mod(x, 0.3) + ic.ops.floor_divide(x, -0.7))
+    compare(model, (numbers(2, 4),), (numbers(3, 4),), tolerance=1e-6)
+
+
 def network():
     """Shared layers, two inputs, two outputs, in Keras' order of axes."""
     x, y = ic.Input((None, None, 3), name="left"), ic.Input((None, None, 3), name="right")

@@ -76,8 +76,8 @@ def _remainder(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     not the sign of `right`.
     """
     rest = node("rem", left, right)
-    turned = where(less(right, 0.0), greater(rest, 0.0), less(rest, 0.0))
-    return rest, turned
+    opposite = not_equal(less(rest, 0.0), less(right, 0.0))
+    return rest, logical_and(opposite, not_equal(rest, 0.0))
 
 
 @op
