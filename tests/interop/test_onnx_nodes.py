@@ -101,10 +101,6 @@ UNSUPPORTED = {
     # sequences and optionals
     "expected a tensor of known rank; got no shape": ("identity_opt identity_sequence "),
     "expected opset 7 or newer; got opset 1": ("not_2d not_3d not_4d "),
-    # remainders by infinity
-    "nan location mismatch": (
-        "mod_float_edge_cases_fmod_0_float32 mod_float_edge_cases_fmod_0_float64 "
-    ),
 }
 
 
