@@ -326,9 +326,10 @@ def _spreads(conv: Node) -> bool:
 def _is_transposition(graph: Graph) -> bool:
     """Whether a kernel moves the last axis of one tensor and does nothing else."""
     root = graph.outputs[0]
-    alone = len(graph.nodes) == 2 and root.op == "transpose" and root.dtype != "bool"
+    if len(graph.nodes) != 2 or root.op != "transpose" or root.dtype == "bool":
+        return False
     # A number that stands everywhere lies nowhere.
-    return alone and root.inputs[0].op == "input" and root.rank > 1 and root["perm"][-1] != root.rank - 1
+    return root.inputs[0].op == "input" and root.rank > 1 and root["perm"][-1] != root.rank - 1
 
 
 def is_dense(conv: Node) -> bool:
