@@ -12,6 +12,7 @@ import numpy as np
 from isoconv import layers as known
 from isoconv.errors import ArgumentError
 from isoconv.layers.base import Layer
+from isoconv.layers.wrapping import Lambda
 
 EXAMPLE = 'Conv1D(64, 3, padding="same") > Flatten() > Dense(10)'
 
@@ -28,7 +29,8 @@ def layers(text: str) -> list[Layer]:
 
 def text(layer: Layer) -> str:
     """A layer as it would be written: the arguments that differ from the defaults."""
-    config = layer.get_config() if type(layer).__module__.startswith("isoconv.layers") else {}
+    named = not type(layer).__module__.startswith("isoconv.layers") or isinstance(layer, Lambda)
+    config = {} if named else layer.get_config()
     shown = []
     parameters = inspect.signature(type(layer).__init__).parameters
     for name, parameter in parameters.items():

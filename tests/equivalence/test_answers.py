@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import isoconv
-from isoconv import equivalent, layers
+from isoconv import equivalent, layers, ops
 from isoconv.errors import ArgumentError, ShapeError
 
 
@@ -135,6 +135,69 @@ def test_open_sizes_are_decided_for_all(relation, a, b, shape, other):
     assert found.relation == relation, found
     if relation != "different":
         assert "everything repeats" in " ".join(found.proof.split())
+
+
+def _shifted(x, axis, by):
+    """The values `by` positions further on, zeros where none come."""
+    widths = [[0, 0] for _ in range(x.ndim)]
+    widths[axis] = [max(by, 0), max(-by, 0)]
+    wide = ops.pad(x, widths)
+    kept = slice(None, -by) if by > 0 else slice(-by, None)
+    return wide[(slice(None),) * axis + (kept,)]
+
+
+def _first(x, axis):
+    """Zeros but at the first position."""
+    return x - _shifted(_shifted(x, axis, -1), axis, 1)
+
+
+def _last(x, axis):
+    return x - _shifted(_shifted(x, axis, 1), axis, -1)
+
+
+def _one_row_of_two(x):
+    """Not zero on inputs of one row and two columns alone."""
+    row = _first(_last(x, 1), 1)
+    return _last(_shifted(_first(row, 2), 2, 1), 2)
+
+
+def test_a_difference_at_one_pair_of_small_sizes_is_found():
+    zero = layers.Lambda(lambda x: x * 0)
+    found = equivalent(layers.Lambda(_one_row_of_two), zero, (None, None, 1))
+    assert found.relation == "different"
+    assert np.shape(found.counterexample.input) == (1, 2, 1)
+
+
+def _times(count):
+    def function(x):
+        size = ops.cast(ops.shape(x)[1], "float32")
+        for k in range(1, count + 1):
+            x = x * (size - k)
+        return x
+
+    return function
+
+
+@pytest.mark.parametrize(
+    ("relation", "function", "other", "shape"),
+    [
+        ("different", _times(7), lambda x: x * 0, (None, 2)),
+        ("different", lambda x: ops.mean(x, 1), lambda x: ops.sum(x, 1) / 7, (None, 2)),
+        ("different", lambda x: x[:, :9], lambda x: x[:, :8], (None, 2)),
+        ("equal", lambda x: x[:, -2:], lambda x: x[:, ::-1][:, :2][:, ::-1], (None, 2)),
+        ("equal", lambda x: x[:, ::-1], lambda x: ops.flip(x, 1), (None, 2)),
+        ("unknown", lambda x: x[:, : ops.shape(x)[1] // 2], lambda x: x * 0, (None, 2)),
+        ("unknown", lambda x: ops.concatenate([x, x], 1), lambda x: x * 0, (None, 2)),
+        ("unknown", lambda x: x + ops.transpose(x, (0, 2, 1)), lambda x: x * 2, (None, None)),
+        ("unknown", lambda x: ops.argmax(x, 1), lambda x: x * 0, (None, 2)),
+        ("unknown", lambda x: ops.reshape(x, (-1, 2, 3)), lambda x: x * 0, (3, None, 2)),
+    ],
+)
+def test_what_open_sizes_do_beyond_windows_is_counted_or_not_understood(
+    relation, function, other, shape
+):
+    found = equivalent(layers.Lambda(function), layers.Lambda(other), shape)
+    assert found.relation == relation, found
 
 
 # -- wrong rules ------------------------------------------------------------------------------

@@ -1,10 +1,12 @@
 """Inputs some of whose sizes are left open: decided for all sizes by deciding some.
 
-On an axis whose size is open, operations tie positions by i = o * stride + k * dilation - low, and
-low depends on the size through floor divisions alone. So the ties repeat: far from both ends they
-are the same everywhere, one period apart, and so are those at the ends for sizes that differ by a
-period. Every size beyond twice the reach of all windows repeats the size one period below. Deciding
-all sizes up to twice the reach and one period more therefore decides all.
+On an axis whose size is open, windows, pads and slices tie positions by i = o * stride + k *
+dilation - low, and low depends on the size through floor divisions alone. So the ties repeat: far
+from both ends they are the same everywhere, one period apart, and so are those at the ends for
+sizes that differ by a period. Every size beyond the reach of both ends repeats the size one period
+below, whatever the sizes of the other axes. Deciding all sizes up to there, in every combination
+with those of the other axes, therefore decides all. A program in which an open axis is more than
+such ties (cut in the middle, counted with, added to another axis) is not understood.
 """
 
 from __future__ import annotations
@@ -13,117 +15,66 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import lcm, prod
-from typing import Any
 
-from isoconv.equivalence.sides import Shape, Side
-from isoconv.errors import ShapeError, explain
-from isoconv.ir.geometry import Axis
-from isoconv.ir.graph import Graph
-from isoconv.ir.sizes import Dim, Floor, Maximum, Size
+from isoconv.equivalence.sides import Shape, Side, open_name
+from isoconv.equivalence.ties import Ties, refuse_mixed
 
-MOST = 150
-"""The most sizes that are decided one by one."""
+MOST = 2500
+"""The most combinations of sizes that are decided one by one."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """How many sizes of an open axis decide all: all up to `last`, for a period and a reach."""
+    """How many sizes of an open axis decide all: all up to `last`.
+
+    reach: positions around its own that an output can read on this axis. period: of all strides
+    and floor divisions. ends: reaches that a size must hold so that all that can differ does.
+    repeats: periods on top; more than one where results are fractions of polynomials in the size.
+    """
 
     period: int
     reach: int
+    ends: int
+    repeats: int
 
     @property
     def last(self) -> int:
-        return 2 * self.reach + self.period
+        return self.ends * self.reach + self.repeats * self.period
+
+    @property
+    def most(self) -> str:
+        times = {2: "twice", 4: "four times"}[self.ends]
+        return f"{times} the reach of all windows ({self.reach})"
+
+    def like(self, size: int) -> int:
+        """The smallest size on which all is as on a size beyond the ends."""
+        ends = self.ends * self.reach
+        return ends + (size - ends) % self.period
 
     def __str__(self) -> str:
+        periods = "one period" if self.repeats == 1 else f"{self.repeats} periods"
         return (
-            f"all sizes up to {self.last}, which is twice the reach of all windows "
-            f"({self.reach}) and one period of strides and paddings ({self.period}); from there "
-            "on everything repeats"
+            f"all sizes up to {self.last}, which is {self.most} and {periods} of strides and "
+            f"paddings ({self.period}); from there on everything repeats"
         )
 
 
-def bound(sides: Sequence[Side]) -> Bound:
-    """The bound for the open axes of all sides together."""
+def bounds(sides: Sequence[Side]) -> list[Bound]:
+    """The bound for each open axis, for all sides together; NotUnderstoodError if there is none."""
+    count = len(open_axes(sides[0].open_shapes))
     graphs = [side.trace_open() for side in sides]
-    return Bound(lcm(*map(_period, graphs)), max(map(_reach, graphs)))
+    for graph in graphs:
+        refuse_mixed(graph)
+    return [_bound([Ties(graph, open_name(k)) for graph in graphs]) for k in range(count)]
 
 
-def _dims(graph: Graph) -> Iterator[Dim]:
-    for node in graph.nodes:
-        yield from node.shape
-        for _, value in node.attrs:
-            yield from _inside(value)
-
-
-def _inside(value: Any) -> Iterator[Dim]:
-    if isinstance(value, Size):
-        yield value
-    elif isinstance(value, Axis):
-        yield from (value.low, value.high)
-    elif isinstance(value, tuple):
-        for each in value:
-            yield from _inside(each)
-
-
-def _period(graph: Graph) -> int:
-    """A common multiple of all that sizes are divided by, and of all strides."""
-    found = 1
-    for dim in set(_dims(graph)):
-        found = lcm(found, _divisor(dim))
-    strides = [axis.stride for axis in _axes(graph)]
-    return lcm(found, prod(strides) or 1)
-
-
-def _divisor(dim: Dim) -> int:
-    if isinstance(dim, int):
-        return 1
-    found = 1
-    for monomial, _ in dim.terms:
-        if len(monomial) > 1:
-            raise ShapeError(_undecided(dim))
-        for atom in monomial:
-            if isinstance(atom, Floor):
-                if not isinstance(atom.divisor, int):
-                    raise ShapeError(_undecided(dim))
-                found = lcm(found, atom.divisor * _divisor(atom.numerator))
-            elif isinstance(atom, Maximum):
-                found = lcm(found, _divisor(atom.left), _divisor(atom.right))
-    return found
-
-
-def _undecided(dim: Dim) -> str:
-    where, remedy = "equivalent: input_shape", "Give numbers for these sizes."
-    return explain(
-        where, f"open sizes that make a size {dim}", "open sizes that stay apart", remedy
+def _bound(ties: Sequence[Ties]) -> Bound:
+    return Bound(
+        lcm(*(each.period for each in ties)),
+        max(each.reach for each in ties),
+        4 if any(each.everywhere for each in ties) else 2,
+        1 + sum(each.degree for each in ties),
     )
-
-
-def _axes(graph: Graph) -> list[Axis]:
-    """The windows, of one axis or more, that move over an open size."""
-    return [
-        axis
-        for node in graph.nodes
-        for name, value in node.attrs
-        if name == "axes"
-        for axis in value
-        if isinstance(axis, Axis)
-    ]
-
-
-def _reach(graph: Graph) -> int:
-    """How many positions around its own an output can read at most."""
-    wide, total = 1, 1
-    for node in graph.nodes:
-        for name, value in node.attrs:
-            if name == "axes":
-                axes = [axis for axis in value if isinstance(axis, Axis)]
-                total += wide * max((axis.span for axis in axes), default=0)
-                wide *= max((axis.stride for axis in axes), default=1)
-            elif name in ("low", "high", "start"):
-                total += wide * max((abs(n) for n in value if isinstance(n, int)), default=0)
-    return total
 
 
 def open_axes(shapes: Sequence[Shape]) -> list[tuple[int, int]]:
@@ -137,13 +88,14 @@ def filled(shapes: Sequence[Shape], sizes: Sequence[int]) -> list[Shape]:
     return [tuple(next(new) if n is None else n for n in shape) for shape in shapes]
 
 
-def choices(count: int, found: Bound) -> list[tuple[int, ...]]:
-    """The sizes to decide: the largest first; with several axes one at a time, and all alike."""
-    last = found.last
-    if count == 1:
-        return [(n,) for n in range(last, 0, -1)]
-    most = [last] * count
-    each = [(*most[:i], n, *most[i + 1 :]) for i in range(count) for n in range(last, 0, -1)]
-    alike = [(n,) * count for n in range(last, 0, -1)]
-    corner = product((found.reach, found.reach + 1), repeat=count) if count < 4 else ()
-    return list(dict.fromkeys([*each, *alike, *corner]))
+def choices(found: Sequence[Bound]) -> Iterator[tuple[int, ...]]:
+    """The sizes to decide, the largest first: on several axes, every combination of them.
+
+    One axis at a time does not do: a difference may show only where two axes are both short.
+    """
+    return product(*(range(each.last, 0, -1) for each in found))
+
+
+def combinations(found: Sequence[Bound]) -> int:
+    """How many choices there are."""
+    return prod(each.last for each in found)

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from isoconv.equivalence.answer import Equivalence, argument
 from isoconv.equivalence.free import Free
-from isoconv.equivalence.lengths import MOST, Bound, bound, choices, filled, open_axes
+from isoconv.equivalence.lengths import MOST, Bound, bounds, choices, combinations, filled
 from isoconv.equivalence.sides import Shape, Side
 from isoconv.errors import ArgumentError, RuntimeCheckError
+from isoconv.rewriting.proof.values import NotUnderstoodError
 
 Decide = Callable[[Side, Side], Equivalence]
 
 
 def decide_open(a: Side, b: Side, decide: Decide) -> Equivalence:
     """The relation that holds for every size of the open axes, decided for those that matter."""
-    found = bound([a, b])
-    count = len(open_axes(a.open_shapes))
-    if found.last > MOST:
-        reason = f"too many sizes to decide: {found}"
+    try:
+        found = bounds([a, b])
+    except NotUnderstoodError as error:
+        return plain("unknown", a, b, f"not understood with open sizes: {error}")
+    if combinations(found) > MOST:
+        reason = (
+            f"too many sizes to decide ({combinations(found)} of at most {MOST}): {_all(found)}"
+        )
         return plain("unknown", a, b, reason)
     answer: Equivalence | None = None
-    for sizes in choices(count, found):
+    for sizes in choices(found):
         taken = [_takes(side, filled(side.open_shapes, sizes)) for side in (a, b)]
         if not any(taken):
             continue
@@ -43,13 +48,19 @@ def decide_open(a: Side, b: Side, decide: Decide) -> Equivalence:
         elif now.relation != answer.relation:
             return with_reason(now, f"at the open sizes {sizes}; at larger ones {answer.relation}")
     if answer is None:
-        reason = f"neither side takes any of the sizes that were tried: {found}"
+        reason = f"neither side takes any of the sizes that were tried: {_all(found)}"
         return plain("unknown", a, b, reason)
-    return with_reason(answer, _for_all(found))
+    said = f"for every size of the open axes: decided for {_all(found)}"
+    return with_reason(answer, said)
 
 
-def _for_all(found: Bound) -> str:
-    return f"for every size of the open axes: decided for {found}"
+def _all(found: Sequence[Bound]) -> str:
+    """What was decided, axis by axis."""
+    if len(set(found)) == 1:
+        each = "" if len(found) == 1 else "every combination of "
+        return f"{each}{found[0]}"
+    every = [f"axis {axis}: {bound}" for axis, bound in enumerate(found)]
+    return "every combination of " + "; ".join(every)
 
 
 def _takes(side: Side, shapes: list[Shape]) -> bool:

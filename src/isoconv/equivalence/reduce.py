@@ -10,12 +10,13 @@ import numpy as np
 
 from isoconv.equivalence.answer import Counterexample, Equivalence
 from isoconv.equivalence.free import Free
-from isoconv.equivalence.lengths import bound
+from isoconv.equivalence.lengths import bounds
 from isoconv.equivalence.open_sizes import with_reason
 from isoconv.equivalence.sides import Shape, Side
 from isoconv.equivalence.witness import results, shaped
 from isoconv.errors import ArgumentError, InternalError, RuntimeCheckError
 from isoconv.ops.recorder import Array
+from isoconv.rewriting.proof.values import NotUnderstoodError
 
 LARGE = 1500
 """Inputs or outputs of more elements are brought down."""
@@ -56,7 +57,7 @@ def decide_reduced(a: Side, b: Side) -> Equivalence | None:
     return with_reason(answer, f"decided at the smaller input {small[0]}: {said}")
 
 
-_REFUSED = (ArgumentError, InternalError, RuntimeCheckError)
+_REFUSED = (ArgumentError, InternalError, NotUnderstoodError, RuntimeCheckError)
 
 
 def _size(side: Side) -> int:
@@ -71,16 +72,13 @@ def _smaller(a: Side, b: Side, axes: list[int], size: int) -> tuple[int, str] | 
             shape: list[int | None] = list(side.shapes[0])
             shape[axis] = None
             side.open_shapes = [tuple(shape)]
-        found = bound([a, b])
+        (found,) = bounds([a, b])
     except _REFUSED:
         return None
-    new = 2 * found.reach + (size - 2 * found.reach) % found.period
-    if new >= size:
+    new = found.like(size)
+    if new >= size or found.repeats > 1:
         return None
-    return new, (
-        f"beyond twice the reach of all windows ({found.reach}) everything repeats with the "
-        f"period {found.period}"
-    )
+    return new, f"beyond {found.most} everything repeats with the period {found.period}"
 
 
 def _enlarged(a: Side, b: Side, example: Counterexample, small: Shape) -> Counterexample | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from math import prod
 from typing import Any
 
@@ -16,6 +17,7 @@ from isoconv.ir.ops import make
 from isoconv.ir.sizes import number
 from isoconv.layers.base import Layer
 from isoconv.layers.input import InputLayer
+from isoconv.layers.wrapping import Lambda
 from isoconv.models.model import Model
 from isoconv.models.sequential import Sequential
 from isoconv.ops.program import Spec, Trace, trace
@@ -25,6 +27,11 @@ from isoconv.rewriting.proof.blocks import Block, flattened, substitute
 from isoconv.rewriting.proof.normal import Normal
 
 Shape = tuple[int | None, ...]
+
+
+def open_name(index: int) -> sizes.Size:
+    """The name of an open size, counted over all inputs in order."""
+    return sizes.name(f"n{index}")
 
 
 class Side:
@@ -82,9 +89,10 @@ class Side:
         """The program for so many samples of these shapes, not in training."""
         key = (batch, *map(tuple, shapes))
         if key not in self._traces:
+            number = count()
             named = [
-                tuple(sizes.name(f"l{i}_{j}") if n is None else n for j, n in enumerate(shape))
-                for i, shape in enumerate(shapes)
+                tuple(open_name(next(number)) if n is None else n for n in shape)
+                for shape in shapes
             ]
             dtype = self.layers[0].input_dtype
             if isinstance(self.layers[0], Model) and self.layers[0].network is not None:
@@ -232,6 +240,9 @@ def _copy(layer: Layer) -> Layer:
     """A layer that is not built yet as another one, so that comparing does not build it."""
     unbuilt = not layer.built and not (isinstance(layer, Model) and layer.network is not None)
     if not unbuilt or (isinstance(layer, Model) and not isinstance(layer, Sequential)):
+        return layer
+    if isinstance(layer, Lambda):
+        # It has no weights, and its function may have no name to make another one by.
         return layer
     return type(layer).from_config(layer.get_config())
 
