@@ -25,6 +25,9 @@ _custom: dict[str, Any] = {}
 _custom_names: dict[Any, str] = {}
 _scope: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects", default=MappingProxyType({}))
 
+# What a layer's data says that takes no masks from its inputs, as it does in Keras.
+IGNORES_MASKS = "ignores_masks"
+
 # Where Keras keeps each kind, so that it reads what is written here.
 _MODULES = {"models": "keras", "schedules": "keras.optimizers.schedules"}
 
@@ -109,12 +112,13 @@ def serialize(value: Any) -> Any:
         raise ArgumentError(explain("serialize", repr(value), "an object with get_config"))
     cls = type(value)
     kind = _kind_of(cls)
-    return {
+    config = {
         "module": getattr(value, "saved_module", None) or _module(cls, kind),
         "class_name": getattr(value, "saved_class_name", cls.__name__),
         "config": value.get_config(),
         "registered_name": None if kind else get_registered_name(cls),
     }
+    return config | ({IGNORES_MASKS: True} if getattr(value, IGNORES_MASKS, False) else {})
 
 
 def _module(cls: type, kind: str | None) -> str:
@@ -172,7 +176,10 @@ def deserialize(
     arguments = config.get("config") or {}
     if not isinstance(arguments, Mapping) or not hasattr(target, "from_config"):
         raise ArgumentError(explain("deserialize", config, "a class with its config"))
-    return target.from_config(dict(arguments))
+    made = target.from_config(dict(arguments))
+    if config.get(IGNORES_MASKS):
+        made.ignores_masks = True
+    return made
 
 
 def _named(config: Mapping[str, Any], kind: str | None) -> Any:

@@ -83,3 +83,95 @@ def test_functions_have_the_defaults_of_their_classes():
                 assert key in called, (name, key)
             elif key in made:
                 assert made[key].default == parameter.default, (name, key)
+
+
+WINDOWS = {
+    "Conv1D": lambda of: of.Conv1D(3, 3, padding="same", bias_initializer="ones"),
+    "causal": lambda of: of.Conv1D(3, 2, padding="causal", dilation_rate=2),
+    "strided": lambda of: of.Conv1D(3, 2, strides=2),
+    "depthwise": lambda of: of.DepthwiseConv1D(3, padding="same"),
+    "separable": lambda of: of.SeparableConv1D(3, 3),
+    "transposed": lambda of: of.Conv1DTranspose(3, 2),
+    "largest": lambda of: of.MaxPooling1D(2),
+    "mean": lambda of: of.AveragePooling1D(2, padding="same"),
+    "repeated": lambda of: of.UpSampling1D(2),
+    "largest of all": lambda of: of.GlobalMaxPooling1D(keepdims=True),
+}
+
+
+def windows(library, name):
+    """Masked steps through a layer that ignores masks in Keras, to a mean that does not."""
+    of = library.layers
+    words = library.Input((6,), dtype="int32")
+    steps = of.Embedding(5, 4, mask_zero=True)(words)
+    layer = WINDOWS[name](of)
+    joined = of.Concatenate(axis=1)([layer(steps), layer(of.Masking()(of.Dense(4)(steps)))])
+    return library.Model(words, of.GlobalAveragePooling1D()(joined))
+
+
+@pytest.mark.filterwarnings("ignore:Layer 'up_sampling.*destroy the mask")
+@pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.parametrize("end", ["keras", "h5"])
+def test_masks_that_keras_ignores_are_written_out(name, end, tmp_path):
+    model = windows(isoconv, name)
+    expected = model.predict(WORDS)
+    file = tmp_path / f"ours.{end}"
+    model.save(file)
+    np.testing.assert_array_equal(isoconv.load_model(file).predict(WORDS), expected)
+    theirs = keras.models.load_model(file, compile=False)
+    assert [each.name for each in theirs.layers] == [each.name for each in model.layers]
+    np.testing.assert_allclose(theirs(WORDS), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Layer '.*destroy the mask")
+@pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.parametrize("end", ["keras", "h5"])
+def test_masks_that_keras_ignored_stay_ignored(name, end, tmp_path):
+    theirs = windows(keras, name)
+    expected = np.asarray(theirs(WORDS))
+    theirs.save(tmp_path / f"theirs.{end}")
+    read = isoconv.load_model(tmp_path / f"theirs.{end}", compile=False)
+    np.testing.assert_allclose(read(WORDS), expected, rtol=1e-5, atol=1e-6)
+    read.save(tmp_path / "again.keras")
+    again = isoconv.load_model(tmp_path / "again.keras")
+    np.testing.assert_array_equal(again(WORDS), read(WORDS))
+    np.testing.assert_allclose(
+        keras.models.load_model(tmp_path / "again.keras")(WORDS), expected, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_masks_that_a_file_cannot_tell_are_named(tmp_path):
+    """A chain has no place for steps; isoconv itself predicts the same from it."""
+    of = layers
+    chain = isoconv.Sequential(
+        [of.Embedding(5, 4, mask_zero=True), of.Conv1D(3, 3, name="here"), of.Flatten()]
+    )
+    inner = isoconv.Sequential([isoconv.Input((6, 4)), of.MaxPooling1D(2, name="within")])
+    words = isoconv.Input((6,), dtype="int32")
+    nested = isoconv.Model(words, inner(of.Embedding(5, 4, mask_zero=True)(words)))
+    for model, name in ((chain, "here"), (nested, "within")):
+        expected = model.predict(WORDS)
+        for end in ("keras", "h5"):
+            with pytest.warns(UserWarning, match=f"absent for {name}. Keras ignores masks there"):
+                model.save(tmp_path / f"m.{end}")
+            again = isoconv.load_model(tmp_path / f"m.{end}")
+            np.testing.assert_array_equal(again.predict(WORDS), expected)
+
+
+@pytest.mark.parametrize("end", ["keras", "h5"])
+def test_lambdas_of_operations_cross_to_keras(end, tmp_path):
+    model = isoconv.Sequential(
+        [
+            isoconv.Input((6, 3)),
+            layers.Lambda(isoconv.ops.relu),
+            layers.Lambda(isoconv.ops.expand_dims, arguments={"axis": 2}),
+            layers.Lambda(isoconv.ops.sum, arguments={"axis": [2, 3]}),
+        ]
+    )
+    file = tmp_path / f"m.{end}"
+    model.save(file)
+    assert isoconv.load_model(file).layers[0].function is isoconv.ops.relu
+    theirs = keras.models.load_model(file, compile=False)
+    np.testing.assert_allclose(theirs(STEPS), model(STEPS), rtol=1e-5, atol=1e-6)
+    public = [name for name, each in FUNCTIONS.items() if getattr(isoconv.ops, name, None) is each]
+    assert [name for name in public if not hasattr(keras.ops, name)] == ["getitem"]

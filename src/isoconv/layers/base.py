@@ -83,6 +83,7 @@ class Layer(State):
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = False
         self.supports_masking = type(self).compute_mask is not Layer.compute_mask
+        self.ignores_masks = False
         self.loss_values: list[Any] = []
         self.build_shapes: dict[str, Any] = {}
         self._calls: list[Call] = []
@@ -295,7 +296,8 @@ class Layer(State):
             kwargs["training"] = train
         first = args[0] if args else next(iter(kwargs.values()), None)
         masks = kwargs.get("mask")
-        masks = _masks_of(first) if masks is None else masks
+        if masks is None and not self.ignores_masks:
+            masks = _masks_of(first)
         kwargs.pop("mask", None)
         if "mask" in accepted:
             kwargs["mask"] = masks

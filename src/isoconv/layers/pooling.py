@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -124,12 +124,14 @@ class BaseMaxPooling(BasePooling):
     ) -> None:
         super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
 
-    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Any:
         self.check_rank(inputs.shape)
-        kept = self.kept(mask)
-        if kept is None:
+        if self.kept(mask) is None:
             return self._largest(inputs)
-        largest = self._largest(ops.where(kept, inputs, lowest(inputs.dtype)))
+        return self.absent(inputs, mask, self._largest)
+
+    def absent(self, inputs: Any, mask: Any, compute: Callable[[Any], Any]) -> Any:
+        largest = compute(ops.where(self.kept(mask), inputs, lowest(inputs.dtype)))
         # An infinity would turn a later product with 0 into NaN, masked or not.
         return ops.where(self.kept(self.compute_mask(inputs, mask)), largest, 0)
 
@@ -143,13 +145,16 @@ class BaseMaxPooling(BasePooling):
 class BaseAveragePooling(BasePooling):
     """The mean of the present elements of each window. See BasePooling."""
 
-    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Any:
         self.channels_of(inputs.shape)
-        kept = self.kept(mask)
-        if kept is None:
+        if self.kept(mask) is None:
             return self._average(inputs)
-        mean = self._average(ops.where(kept, inputs, 0))
-        share = self._average(ops.cast(kept, mean.dtype))
+        return self.absent(inputs, mask, self._average)
+
+    def absent(self, inputs: Any, mask: Any, compute: Callable[[Any], Any]) -> Any:
+        kept = self.kept(mask)
+        mean = compute(ops.where(kept, inputs, 0))
+        share = compute(ops.cast(kept, mean.dtype))
         return mean / ops.where(share > 0, share, 1.0)
 
     def _average(self, x: Tensor) -> Tensor:
@@ -313,15 +318,18 @@ class BaseGlobalPooling(Spatial):
 class BaseGlobalMaxPooling(BaseGlobalPooling):
     """The largest element of each channel. See BaseGlobalPooling."""
 
-    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        x, kept = self.entered(inputs), self.kept(mask, -1)
-        if kept is None:
-            return self.left(self._largest(x))
-        largest = self._largest(ops.where(kept, x, lowest(x.dtype)))
-        return self.left(ops.where(self._largest(ops.cast(kept, "int32")) > 0, largest, 0))
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Any:
+        if self.kept(mask) is None:
+            return self._largest(inputs)
+        return self.absent(inputs, mask, self._largest)
+
+    def absent(self, inputs: Any, mask: Any, compute: Callable[[Any], Any]) -> Any:
+        kept = self.kept(mask)
+        largest = compute(ops.where(kept, inputs, lowest(inputs.dtype)))
+        return ops.where(compute(ops.cast(kept, inputs.dtype)) > 0, largest, 0)
 
     def _largest(self, x: Tensor) -> Tensor:
-        return ops.max(x, axis=self.positions, keepdims=self.keepdims)
+        return self.left(ops.max(self.entered(x), axis=self.positions, keepdims=self.keepdims))
 
 
 class BaseGlobalAveragePooling(BaseGlobalPooling):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from isoconv import ops
@@ -87,6 +87,12 @@ class Spatial(Layer):
         if mask is None or mask.ndim != self.rank + 1:
             return None
         return ops.expand_dims(mask, self.channel_axis if axis is None else axis)
+
+    def absent(self, inputs: Any, mask: Any, compute: Callable[[Any], Any]) -> Any:
+        """The outputs where masked steps are absent, made of those that `compute` gives of inputs
+        without a mask; None where they cannot be made so.
+        """
+        return None
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """No mask, where a layer does not say otherwise: its steps are not those of its input."""

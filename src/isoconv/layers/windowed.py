@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from isoconv import ops
@@ -42,6 +42,9 @@ class Windowed(Spatial):
         kept = self.kept(mask)
         return inputs if kept is None else ops.where(kept, inputs, 0.0)
 
+    def absent(self, inputs: Any, mask: Any, compute: Callable[[Any], Any]) -> Any:
+        return compute(self.without_masked(inputs, mask))
+
     def channels_last(self, inputs: Tensor, mask: Tensor | None) -> Tensor:
         """The inputs with 0 at masked steps and their channels at the end."""
         return channels_last(self.without_masked(inputs, mask), self.data_format)
@@ -53,5 +56,11 @@ class Windowed(Spatial):
         steps = ops.expand_dims(ops.cast(previous_mask, self.compute_dtype), -1)
         kernel = ops.ones((*self.kernel_size, 1, 1), self.compute_dtype)
         padding = self.padding_of(ops.shape(steps)[1:-1])
+        if padding == "causal":
+            before = [
+                (k - 1) * d for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)
+            ]
+            steps = ops.pad(steps, [(0, 0), *((each, 0) for each in before), (0, 0)])
+            padding = "valid"
         seen = ops.conv(steps, kernel, self.strides, padding, "channels_last", self.dilation_rate)
         return ops.squeeze(seen, -1) > 0

@@ -15,7 +15,7 @@ from isoconv.ops.dispatch import FUNCTIONS
 from isoconv.ops.tensor import Tensor
 
 # The module that configs name for functions of isoconv.ops.
-_OPERATIONS = "isoconv.ops"
+_OPERATIONS, _KERAS_OPERATIONS = "isoconv.ops", "keras.ops"
 
 
 class Identity(SameShape):
@@ -172,7 +172,9 @@ class Lambda(Layer):
                 )
             )
         if name is not None and FUNCTIONS.get(name) is part:
-            return {"module": _OPERATIONS, "class_name": "function", "config": name}
+            # Keras has the public ones under the same names, and finds them so.
+            module = _KERAS_OPERATIONS if hasattr(ops, name) else _OPERATIONS
+            return {"module": module, "class_name": "function", "config": name}
         return registry.serialize(part)
 
     @classmethod
@@ -199,6 +201,7 @@ def _read(argument: str, part: Any, name: Any) -> Any:
                 "@isoconv.register_keras_serializable().",
             )
         )
-    if kind == "function" and part.get("module") == _OPERATIONS and part["config"] in FUNCTIONS:
+    from_ops = part.get("module") in (_OPERATIONS, _KERAS_OPERATIONS)
+    if kind == "function" and from_ops and part["config"] in FUNCTIONS:
         return FUNCTIONS[part["config"]]
     return registry.deserialize(part)

@@ -8,9 +8,12 @@ from typing import Any
 
 from isoconv import registry
 from isoconv.errors import ArgumentError, FileError
-from isoconv.models import keras2, operations
+from isoconv.models import ignored_masks, keras2, mask_steps, operations
 from isoconv.models.model import Model
 from isoconv.ops.variable import without_initial_values
+
+# The key of the mark in configs that isoconv wrote.
+_WRITER = "written_by"
 
 # What a config that is not what it should be makes constructors raise.
 _WRONG_CONFIG = (
@@ -37,15 +40,28 @@ def parse(data: bytes | str, part: str) -> dict[str, Any]:
     return config
 
 
+def data_of(model: Model) -> dict[str, Any]:
+    """The config of a model for a file, with the mark that isoconv wrote it.
+
+    Warns of layers that Keras predicts otherwise with.
+    """
+    ignored_masks.warn_of_untold(model)
+    config: dict[str, Any] = registry.serialize(model)
+    return config | {_WRITER: "isoconv"}
+
+
 def model_of(config: dict[str, Any], part: str, custom_objects: Mapping[str, Any] | None) -> Model:
     """The model that a config of Keras 2 or 3 describes, its weights still to be given.
 
-    part: what of which file it is, for errors.
+    Where isoconv has not written it, layers ignore masks as Keras' do. part: what of which file it
+    is, for errors.
     """
     with registry.custom_object_scope(custom_objects or {}):
         try:
             changed = keras2.modern(config)
             _refuse_unknown(changed, part)
+            if _WRITER not in config:
+                _ignore_masks(changed)
             # Values come from the file, so that absurd sizes fail before memory is used.
             with without_initial_values():
                 return _made(changed, part)
@@ -94,6 +110,19 @@ def _unknown(config: Any) -> Iterator[str]:
             # A dtype may be a policy with a class name, which is read as its name.
             if key != "dtype":
                 yield from _unknown(item)
+
+
+def _ignore_masks(config: Any) -> None:
+    """Notes at each layer of a config that it ignores masks, where Keras' layer does."""
+    if isinstance(config, list):
+        for item in config:
+            _ignore_masks(item)
+    elif isinstance(config, dict):
+        name = config.get("class_name")
+        if isinstance(name, str) and mask_steps.is_ignoring_class(name):
+            config[registry.IGNORES_MASKS] = True
+        for item in config.values():
+            _ignore_masks(item)
 
 
 def _is_known(config: Mapping[str, Any], name: str) -> bool:

@@ -48,7 +48,7 @@ def save(model: Model, path: Path) -> None:
 
 
 def _config(model: Model) -> dict[str, Any]:
-    config: dict[str, Any] = registry.serialize(model)
+    config = from_config.data_of(model)
     if model.build_shapes:
         config["build_config"] = {"input_shape": registry.serialize(_only(model.build_shapes))}
     compiled = model.get_compile_config()

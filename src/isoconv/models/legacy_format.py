@@ -24,8 +24,8 @@ load_weights = weights_format.load_weights
 
 def save(model: Model, path: Path) -> None:
     """Writes the model: its config, how it was compiled, its weights and its optimizer's state."""
-    serialized = registry.serialize(model)
-    config = {key: serialized[key] for key in ("class_name", "config")}
+    config = from_config.data_of(model)
+    del config["module"], config["registered_name"]
     with h5.whole(path) as file:
         file.attrs["keras_version"] = _KERAS_VERSION
         file.attrs["backend"] = "tensorflow"

@@ -79,8 +79,9 @@ def function_of(config: Mapping[str, Any]) -> str:
 
 
 def is_known(config: Mapping[str, Any]) -> bool:
-    """Whether there is such a function."""
-    return function_of(config) in FUNCTIONS
+    """Whether there is such a function, named by its class or, as Lambda does, by itself."""
+    by_itself = config["class_name"] == "function"
+    return (str(config.get("config")) if by_itself else function_of(config)) in FUNCTIONS
 
 
 def draw(config: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
