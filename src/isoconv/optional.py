@@ -3,10 +3,15 @@ modules of ours that would make `import isoconv` slow."""
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 from isoconv.errors import MissingPackageError
+
+# What Keras runs on, the one that is preferred first.
+_KERAS_BACKENDS = ("jax", "torch", "tensorflow")
 
 
 def require(module: str, extra: str) -> ModuleType:
@@ -27,6 +32,17 @@ def require(module: str, extra: str) -> ModuleType:
             f"{package} is needed for this and is not installed: pip install 'isoconv[{extra}]'.",
             name=error.name,
         ) from error
+
+
+def keras(extra: str) -> ModuleType:
+    """Keras, on the backend that KERAS_BACKEND names; where it names none, on an installed one.
+
+    Left alone, Keras takes TensorFlow, installed or not. extra and errors: as for `require`.
+    """
+    installed = [name for name in _KERAS_BACKENDS if find_spec(name) is not None]
+    if installed:
+        os.environ.setdefault("KERAS_BACKEND", installed[0])
+    return require("keras", extra)
 
 
 def late(module: str) -> ModuleType:

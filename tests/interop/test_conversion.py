@@ -1,6 +1,8 @@
 """isoconv convert: a table of every weight, and both sides run before anything is written."""
 
 import json
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -11,9 +13,10 @@ import torch
 import isoconv as ic
 import torch_networks
 from isoconv import cli, layers
-from isoconv.errors import FileError
+from isoconv.errors import ArgumentError, FileError
 from isoconv.interop import conversion
 from isoconv.interop.conversion import convert
+from isoconv.interop.torch.loading import state_dict
 
 
 def network():
@@ -110,3 +113,55 @@ def test_networks_of_pytorch_through_onnx(tmp_path, network):
     for actual in (model(example.numpy()), session, again(example.numpy())):
         scale = np.abs(expected).max()
         np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("end", [".safetensors", ".pt", ".pth", ".weights.h5"])
+def test_weights_alone_both_ways(tmp_path, end):
+    model, other, weights = network(), network(), tmp_path / f"weights{end}"
+    for each in model.weights:
+        each.assign(np.random.default_rng(each.shape[0]).uniform(0.5, 1, each.shape))
+    whole, empty = tmp_path / "model.keras", tmp_path / "empty.keras"
+    model.save(whole)
+    other.save(empty)
+    there, back = convert(whole, weights), convert(weights, tmp_path / "back.onnx", empty)
+    framework = "Keras" if end == ".weights.h5" else "PyTorch"
+    names = [f"{weights.name} in isoconv", f"{weights.name} in {framework}"]
+    assert [check.name for check in there.checks][1:] == names
+    assert back.checks[0].name == names[1]
+    for check in (*there.checks, *back.checks):
+        assert check.difference is not None, check
+        assert check.difference < 1e-5, check
+    x = np.random.default_rng(0).normal(size=(2, 20, 4)).astype("float32")
+    again = ic.load_model(tmp_path / "back.onnx")
+    np.testing.assert_allclose(again(x), model(x), rtol=1e-5, atol=1e-6)
+    # Each row of the tables makes the one side's array of the other's.
+    arrays = {weight.path: weight.array for weight in model.weights}
+    written = state_dict(model) if framework == "PyTorch" else arrays
+    proto = onnx.load(tmp_path / "back.onnx")
+    initial = {each.name: onnx.numpy_helper.to_array(each) for each in proto.graph.initializer}
+    assert len(there.weights) == len(back.weights) == len(arrays)
+    for row in there.weights:
+        np.testing.assert_array_equal(row.forward(arrays[row.source]), written[row.target])
+    for row in back.weights:
+        np.testing.assert_array_equal(row.forward(written[row.source]), initial[row.target])
+
+
+def test_weights_alone_need_their_model(tmp_path):
+    network().save_weights(tmp_path / "weights.pt")
+    with pytest.raises(ArgumentError, match=r"weights alone in weights.pt.*--model FILE"):
+        convert(tmp_path / "weights.pt", tmp_path / "model.keras")
+    small = ic.Sequential([ic.Input((3,)), layers.Dense(2)])
+    small.save(tmp_path / "small.keras")
+    with pytest.raises(FileError, match="does not fit"):
+        convert(tmp_path / "weights.pt", tmp_path / "model.keras", tmp_path / "small.keras")
+    assert not (tmp_path / "model.keras").exists()
+
+
+def test_keras_runs_on_what_is_installed():
+    """A process that says nothing of a backend has Keras take none that is missing."""
+    code = "from isoconv import optional; print(optional.keras('test').backend.backend())"
+    bare = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
+    for given in ({}, {"KERAS_BACKEND": "torch"}):
+        command = [sys.executable, "-c", code]
+        run = subprocess.run(command, env=bare | given, capture_output=True, text=True, check=True)
+        assert run.stdout.strip() == given.get("KERAS_BACKEND", "jax")

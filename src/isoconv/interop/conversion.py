@@ -5,10 +5,12 @@ Both sides are run on random inputs, in their own framework too where that is in
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ import numpy as np
 from isoconv import dtypes, optional
 from isoconv.errors import ArgumentError, FileError, IsoconvError, ShapeError, explain
 from isoconv.interop.onnx import reading, writing
+from isoconv.interop.torch.flattening import in_torchs_order
+from isoconv.interop.torch.loading import load_state_dict
 from isoconv.interop.weight_map import WeightMap, WeightRow
 from isoconv.models import Model, formats, load_model
 from isoconv.ops import tree
@@ -61,27 +65,44 @@ class Conversion:
         return {"weights": rows, "checks": [vars(check) for check in self.checks]}
 
 
-def convert(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> Conversion:
+def convert(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    model: str | os.PathLike[str] | None = None,
+) -> Conversion:
     """Reads the model in `source` and writes it to `target`; their suffixes say the formats.
 
-    Raises FileError, and leaves `target` as it was, where the two sides give other numbers.
+    Where a file holds weights alone (.weights.h5, .safetensors, .pt, .pth), they are those of a
+    model: that of the file `model` for a `source`. Raises FileError, and leaves `target` as it was,
+    where the two sides give other numbers.
     """
     given, wanted = Path(source), Path(target)
-    save = formats.function("save", wanted)
-    model, rows = _read(given)
-    inputs, expected = _example(model)
+    save = _writer(wanted)
+    network, rows = _read(given, None if model is None else Path(model))
+    inputs, expected = _example(network)
     checks = [
-        _check(f"{given.name} in {n}", run, given, inputs, expected) for n, run in _own(given)
+        _check(f"{given.name} in {n}", run, given, inputs, expected)
+        for n, run in _own(given, network, model is not None)
     ]
     with tempfile.TemporaryDirectory(dir=wanted.resolve().parent, prefix=".convert") as folder:
         made = Path(folder, wanted.name)
-        save(model, made)
-        sides = [("isoconv", _by_isoconv), *_own(wanted)]
+        save(network, made)
+        alone = not formats.can("load", wanted)
+        here = _weights_by_isoconv(network) if alone else _by_isoconv
+        sides = [("isoconv", here), *_own(wanted, network, alone)]
         checks += [_check(f"{wanted.name} in {n}", run, made, inputs, expected) for n, run in sides]
         _refuse_different(checks)
         made.replace(wanted.resolve())
-    joined = [row for each in rows for row in _joined(each, _written(model, wanted))]
+    joined = [row for each in rows for row in _joined(each, _written(network, wanted))]
     return Conversion(WeightMap(joined, given.name, wanted.name), tuple(checks))
+
+
+def _writer(path: Path) -> Callable[[Model, Path], None]:
+    """What writes a model, or its weights where the format holds no more."""
+    writer: Callable[[Model, Path], None] = formats.function(
+        "save_weights" if formats.can("save_weights", path, but="save") else "save", path
+    )
+    return writer
 
 
 def _refuse_different(checks: Sequence[Check]) -> None:
@@ -95,15 +116,43 @@ def _refuse_different(checks: Sequence[Check]) -> None:
 # -- weights ----------------------------------------------------------------------------------
 
 
-def _read(path: Path) -> tuple[Model, list[WeightRow]]:
-    """The model of a file, and where each of its weights comes from."""
+def _read(path: Path, of: Path | None) -> tuple[Model, list[WeightRow]]:
+    """The model of a file, and where each of its weights comes from. of: a file with the model, for
+    one that holds weights alone.
+    """
+    if of is not None:
+        return _read_weights(path, of)
+    if not formats.can("load", path) and formats.can("load_weights", path):
+        remedy = "Name a file with the model that they belong to: --model FILE."
+        raise ArgumentError(explain("convert", f"weights alone in {path.name}", "a model", remedy))
     if path.suffix.lower() == ".onnx":
         model, found = reading.read(path)
         return model, [_source(label, variable, axes) for label, variable, axes in found]
     model = load_model(path)
     if not isinstance(model, Model):
         raise ArgumentError(explain("convert", repr(model), "a file with a model"))
-    return model, [WeightRow(w.path, w.shape, w.path, w.shape) for w in model.weights]
+    return model, _plain(model)
+
+
+def _read_weights(path: Path, of: Path) -> tuple[Model, list[WeightRow]]:
+    """The model of the file `of` with the weights of another file."""
+    model, _ = _read(of, None)
+    if not _is_torchs(path):
+        model.load_weights(path)
+        return model, _plain(model)
+    # The map's rows have the order of the model's weights in PyTorch.
+    order = [variable for variable, _ in in_torchs_order(model)]
+    found = load_state_dict(model, path)
+    return model, [replace(row, target=v.path) for v, row in zip(order, found, strict=True)]
+
+
+def _is_torchs(path: Path) -> bool:
+    return path.suffix.lower() in (".pt", ".pth", ".safetensors")
+
+
+def _plain(model: Model) -> list[WeightRow]:
+    """Rows of weights that are called and shaped the same on both sides."""
+    return [WeightRow(w.path, w.shape, w.path, w.shape) for w in model.weights]
 
 
 def _source(label: str, variable: Any, axes: tuple[int, ...] | None) -> WeightRow:
@@ -118,7 +167,9 @@ def _written(model: Model, path: Path) -> list[WeightRow]:
     """Where each weight goes in a file."""
     if path.suffix.lower() == ".onnx":
         return writing.written(model)[1]
-    return [WeightRow(w.path, w.shape, w.path, w.shape) for w in model.weights]
+    if _is_torchs(path):
+        return [replace(row.reversed, source=v.path) for v, row in in_torchs_order(model)]
+    return _plain(model)
 
 
 def _joined(row: WeightRow, targets: Sequence[WeightRow]) -> list[WeightRow]:
@@ -127,17 +178,26 @@ def _joined(row: WeightRow, targets: Sequence[WeightRow]) -> list[WeightRow]:
     for target in targets:
         if target.source != row.target:
             continue
-        if row.axes is None:
-            ends = (target.target, target.target_shape, target.axes, target.split)
-            found.append(WeightRow(row.source, row.source_shape, *ends))
-        elif target.split is None:
+        led = WeightRow(row.source, row.source_shape, target.target, target.target_shape)
+        if row.transposition == "":
+            found.append(replace(led, axes=target.axes, split=target.split))
+        elif target.transposition == "":
+            found.append(replace(led, axes=row.axes, split=row.split))
+        elif row.axes is not None and row.split is target.split is None:
             order = range(len(row.axes)) if target.axes is None else target.axes
-            axes = tuple(row.axes[axis] for axis in order)
-            ends_plain = (target.target, target.target_shape, axes)
-            found.append(WeightRow(row.source, row.source_shape, *ends_plain))
+            found.append(replace(led, axes=tuple(row.axes[axis] for axis in order)))
+        elif _is_restored(row, target):
+            found.append(led)
         else:
             found += [row, target]
     return found
+
+
+def _is_restored(there: WeightRow, back: WeightRow) -> bool:
+    """Whether the second row puts elements in the order that they had before the first."""
+    places = np.arange(math.prod(there.source_shape))
+    moved = back.forward(there.forward(places.reshape(there.source_shape)))
+    return bool((moved.ravel() == places).all())
 
 
 # -- running ----------------------------------------------------------------------------------
@@ -182,15 +242,60 @@ def _by_onnxruntime(path: Path, inputs: list[Array]) -> list[Array]:
 
 
 def _by_keras(path: Path, inputs: list[Array]) -> list[Array]:
-    model = optional.require("keras", "test").models.load_model(path, compile=False)
+    model = optional.keras("test").models.load_model(path, compile=False)
     return _leaves(model(inputs if len(inputs) > 1 else inputs[0]))
 
 
-def _own(path: Path) -> list[tuple[str, Run]]:
-    """The framework that a file is of."""
+def _weights_by_isoconv(model: Model) -> Run:
+    """The model with the weights of a file, and none of its own."""
+
+    def run(path: Path, inputs: list[Array]) -> list[Array]:
+        other = deepcopy(model)
+        for weight in other.weights:
+            weight.assign(np.zeros(weight.shape, weight.dtype))
+        other.load_weights(path)
+        return _leaves(other(inputs if len(inputs) > 1 else inputs[0]))
+
+    return run
+
+
+def _weights_by_keras(model: Model) -> Run:
+    """Keras' reading of the model, with the weights of a file."""
+
+    def run(path: Path, inputs: list[Array]) -> list[Array]:
+        with tempfile.TemporaryDirectory() as folder:
+            whole = Path(folder, "model.keras")
+            model.save(whole)
+            network = optional.keras("test").models.load_model(whole, compile=False)
+        network.load_weights(path)
+        return _leaves(network(inputs if len(inputs) > 1 else inputs[0]))
+
+    return run
+
+
+def _weights_by_torch(model: Model) -> Run:
+    """The model as PyTorch's module, with the weights of a file."""
+
+    def run(path: Path, inputs: list[Array]) -> list[Array]:
+        torch, module = optional.require("torch", "torch"), model.to_torch()
+        if path.suffix.lower() == ".safetensors":
+            state = optional.require("safetensors.torch", "test").load_file(path)
+        else:
+            state = torch.load(path, weights_only=True)
+        module.load_state_dict(state)
+        with torch.no_grad():
+            return _leaves(module(*map(torch.from_numpy, inputs)))
+
+    return run
+
+
+def _own(path: Path, model: Model, alone: bool) -> list[tuple[str, Run]]:
+    """The framework that a file is of. alone: whether its weights alone are meant."""
+    if _is_torchs(path):
+        return [("PyTorch", _weights_by_torch(model))]
     if path.suffix.lower() == ".onnx":
         return [("onnxruntime", _by_onnxruntime)]
-    return [("Keras", _by_keras)]
+    return [("Keras", _weights_by_keras(model) if alone else _by_keras)]
 
 
 def _check(name: str, run: Run, path: Path, inputs: list[Array], expected: list[Array]) -> Check:

@@ -60,6 +60,15 @@ class WeightRow:
             parts.append("reshaped")
         return ", ".join(parts)
 
+    @property
+    def reversed(self) -> WeightRow:
+        """The row of the way back."""
+        split = tuple(self._split[axis] for axis in self._axes)
+        back = tuple(sorted(range(len(split)), key=self._axes.__getitem__))
+        ends = (self.target, self.target_shape, self.source, self.source_shape)
+        axes = None if back == tuple(range(len(back))) else back
+        return WeightRow(*ends, axes, None if split == self.target_shape else split)
+
     def forward(self, array: Array) -> Array:
         """The target's array for one of the source."""
         self._check(array, self.source, self.source_shape)

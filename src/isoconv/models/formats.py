@@ -28,16 +28,28 @@ def function(task: str, path: str | os.PathLike[str]) -> Any:
 
     The longest suffix that fits decides. ArgumentError names the suffixes that would do.
     """
-    name = Path(path).name.lower()
-    fitting = sorted((suffix for suffix in _modules if name.endswith(suffix)), key=len)
+    fitting = _fitting(path)
     if fitting:
-        found = getattr(optional.late(_modules[fitting[-1]]), task, None)
+        found = getattr(optional.late(fitting[-1]), task, None)
         if found is not None:
             return found
     able = [suffix for suffix, module in _modules.items() if hasattr(optional.late(module), task)]
     expected = f"a file name that ends in {' or '.join(sorted(able))}"
     remedy = "Such files hold weights alone: build the model, then load_weights." if fitting else ""
     raise ArgumentError(explain(task, repr(os.fspath(path)), expected, remedy))
+
+
+def can(task: str, path: str | os.PathLike[str], but: str | None = None) -> bool:
+    """Whether files so named know `task`; and not `but`, if that is given."""
+    fitting = _fitting(path)
+    module = optional.late(fitting[-1]) if fitting else None
+    return hasattr(module, task) and not (but is not None and hasattr(module, but))
+
+
+def _fitting(path: str | os.PathLike[str]) -> list[str]:
+    """The modules of the suffixes that a name ends in, that of the longest last."""
+    name = Path(path).name.lower()
+    return [_modules[each] for each in sorted(_modules, key=len) if name.endswith(each)]
 
 
 register(".keras", "isoconv.models.keras_format")

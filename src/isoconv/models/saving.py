@@ -62,7 +62,8 @@ class Saving:
 
     def save_weights(self, filepath: PathLike, overwrite: bool = True) -> None:
         """Writes the weights to a file: ".weights.h5" in the layout of Keras 3, other ".h5" names
-        in the one that Keras 2 reads; ".safetensors" by PyTorch's names.
+        in the one that Keras 2 reads; ".safetensors", and ".pt" where torch is installed, by
+        PyTorch's names.
         """
         _require_built(self, "save_weights")
         _save("save_weights", self, filepath, overwrite)

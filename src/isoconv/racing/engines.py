@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -159,7 +158,7 @@ class TorchLast(Torch):
 
 
 class Keras:
-    """Keras, on the backend that it is set to; JAX where nothing is said."""
+    """Keras, on the backend that it is set to, or else on one that is installed: JAX first."""
 
     name = "keras"
     all_processors = True
@@ -169,8 +168,7 @@ class Keras:
 
     @property
     def keras(self) -> ModuleType:
-        os.environ.setdefault("KERAS_BACKEND", "jax")
-        return optional.require("keras", "bench")
+        return optional.keras("bench")
 
     def version(self) -> str:
         return f"keras {self.keras.__version__} on {self.keras.backend.backend()}"

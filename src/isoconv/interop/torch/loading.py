@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from isoconv import optional
 from isoconv.errors import ArgumentError, FileError, explain
 from isoconv.interop.torch.checkpoints import read_checkpoint
 from isoconv.interop.torch.flattening import in_own_order, in_torchs_order
@@ -87,6 +88,12 @@ def load_weights(model: Model, path: Path, skip_mismatch: bool, by_name: bool) -
     if left:
         listed = ", ".join(left[:10]) + (", ..." if len(left) > 10 else "")
         warnings.warn(f"{name}: nothing that fits {model.where()} for {listed}", stacklevel=3)
+
+
+def save_weights(model: Model, path: Path) -> None:
+    """Writes `state_dict(model)` as torch.save does, with the torch package."""
+    torch = optional.require("torch", "torch")
+    torch.save({name: torch.from_numpy(array) for name, array in state_dict(model).items()}, path)
 
 
 def _read(source: Any, key: str | None) -> tuple[dict[str, Array], str]:
