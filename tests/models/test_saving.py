@@ -213,7 +213,7 @@ def test_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
 def test_names_say_the_format(tmp_path):
     with pytest.raises(ArgumentError, match=r"ends in \.h5 or \.keras or \.onnx; got"):
         chain(isoconv).save(tmp_path / "model.pickle")
-    with pytest.raises(ArgumentError, match=r"ends in \.h5 or \.safetensors or \.weights\.h5; got"):
+    with pytest.raises(ArgumentError, match=r"ends in \.h5 or \.pt or \.pth or \.safetens"):
         chain(isoconv).save_weights(tmp_path / "model.keras")
     with pytest.raises(FileNotFoundError):
         isoconv.load_model(tmp_path / "nothing.keras")
