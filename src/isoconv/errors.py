@@ -35,11 +35,18 @@ class InternalError(IsoconvError, AssertionError):
     """isoconv contradicts itself: always a defect of ours, never of the user."""
 
 
+# Of what was given, so much is shown: it may come from a file.
+_LONGEST_GIVEN = 1000
+
+
 def explain(where: str, given: object, expected: str, remedy: str = "") -> str:
     """The message of an error: where it happened, what was given, what would work, what to do.
 
     >>> explain("Conv1D 'conv1d': padding", "'sane'", "one of 'valid', 'same', 'causal'")
     "Conv1D 'conv1d': padding: expected one of 'valid', 'same', 'causal'; got 'sane'."
     """
-    text = f"{where}: expected {expected}; got {given}."
+    shown = str(given)
+    if len(shown) > _LONGEST_GIVEN:
+        shown = f"{shown[:_LONGEST_GIVEN]}... ({len(shown)} characters)"
+    text = f"{where}: expected {expected}; got {shown}."
     return f"{text} {remedy}" if remedy else text

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from isoconv import naming
-from isoconv.errors import ArgumentError, explain
+from isoconv.errors import ArgumentError, IsoconvError, explain
 
 T = TypeVar("T")
 
@@ -24,6 +24,16 @@ _builtin: dict[tuple[str, str], Any] = {}
 _custom: dict[str, Any] = {}
 _custom_names: dict[Any, str] = {}
 _scope: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects", default=MappingProxyType({}))
+
+_WRONG_CONFIG = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 # What a layer's data says that takes no masks from its inputs, as it does in Keras.
 IGNORES_MASKS = "ignores_masks"
@@ -176,10 +186,25 @@ def deserialize(
     arguments = config.get("config") or {}
     if not isinstance(arguments, Mapping) or not hasattr(target, "from_config"):
         raise ArgumentError(explain("deserialize", config, "a class with its config"))
-    made = target.from_config(dict(arguments))
+    with naming_config(str(config["class_name"])):
+        made = target.from_config(dict(arguments))
     if config.get(IGNORES_MASKS):
         made.ignores_masks = True
     return made
+
+
+@contextmanager
+def naming_config(what: str) -> Iterator[None]:
+    """Inside, what a config that is not what it should be makes Python raise is an ArgumentError
+    that names what the config is of.
+    """
+    try:
+        yield
+    except IsoconvError:
+        raise
+    except _WRONG_CONFIG as error:
+        given = f"one that raises {type(error).__name__}: {error}"
+        raise ArgumentError(explain(f"{what}: config", given, "what get_config gives")) from error
 
 
 def _named(config: Mapping[str, Any], kind: str | None) -> Any:

@@ -1,6 +1,7 @@
 """What is read of ONNX files: layers with readable names, free sizes, data outside, bad files."""
 
 import runpy
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -362,6 +363,26 @@ BAD = {
             weights(w=(4, 3, 3, 3)),
         ),
         "'conv'",
+    ),
+    "sizes that multiply": (
+        model(
+            [
+                node("Shape", ["x"], ["s"]),
+                node("ReduceSum", ["s"], ["a"], keepdims=1),
+                *(node("Mul", [each, each], [after]) for each, after in pairwise("abcdefghijk")),
+                node("Expand", ["w", "k"], ["y"]),
+            ],
+            [tensor("x", "n", "h", "w")],
+            [tensor("y", None)],
+            weights(w=(1,)),
+        ),
+        r"node \d+ \(Mul\): a size: .* terms multiplied",
+    ),
+    "a name that is no text": (
+        model([node("Relu", ["x"], ["y"])], [X], [Y])
+        .SerializeToString()
+        .replace(b"Relu", b"Re\xffu"),
+        r"node 0: expected text in UTF-8; got b'Re\\xffu'",
     ),
     "old": (model([node("Relu", ["x"], ["y"])], [X], [Y], opset=5), "opset"),
     "from the future": (model([node("Relu", ["x"], ["y"])], [X], [Y], opset=99), "opset"),

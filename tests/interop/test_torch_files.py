@@ -164,6 +164,13 @@ def test_headers_that_do_not_fit_are_refused(name, tmp_path):
         read(data, ".safetensors", tmp_path)
 
 
+def test_headers_that_take_long_to_read_are_refused(tmp_path):
+    """One of 98 MB took nine seconds, and gigabytes."""
+    text = b'{"a":[' + b"{}," * 9_000_000 + b"{}]}"
+    with pytest.raises(FileError, match=r"a header of \d+ bytes"):
+        read(struct.pack("<Q", len(text)) + text, ".safetensors", tmp_path)
+
+
 def test_names_given_twice_are_refused(tmp_path):
     text = b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{}}'
     data = struct.pack("<Q", len(text)) + text + b"x"

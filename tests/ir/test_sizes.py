@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoconv.errors import InternalError
+from isoconv.errors import InternalError, ShapeError
 from isoconv.ir import sizes
 from isoconv.ir.sizes import Size, ceildiv, evaluate, lower_bound, maximum, minimum, name, names
 
@@ -123,3 +123,19 @@ def test_misuse_is_refused():
         with pytest.raises(InternalError):
             name(text)
     assert isinstance(A, Size)
+
+
+@pytest.mark.parametrize(
+    ("size", "grow", "message"),
+    [
+        (A + B + C, lambda size: size * size, "terms multiplied"),
+        (A, lambda size: size * size, "a product of 128 sizes"),
+        (A, lambda size: maximum(size // B, size), "letters"),
+    ],
+)
+def test_expressions_that_explode_are_refused_at_once(size, grow, message):
+    def grown(size, times=40):
+        return grown(grow(size), times - 1) if times else size
+
+    with pytest.raises(ShapeError, match=message):
+        grown(size)

@@ -12,7 +12,11 @@ from functools import cached_property
 from math import prod
 from typing import Union
 
-from isoconv.errors import InternalError
+from isoconv.errors import InternalError, ShapeError, explain
+
+# What an expression may grow to: no model needs as much, and a hostile file could ask for more
+# than any machine has. Products of terms, factors of a term, and the letters of a factor.
+_MOST_PRODUCTS, _MOST_FACTORS, _MOST_LETTERS = 4096, 64, 20_000
 
 
 class _Written:
@@ -99,8 +103,10 @@ class Size(_Written):
         if isinstance(other, int):
             # The order of the terms stays as it is.
             return Size(tuple([(m, c * other) for m, c in self.terms])) if other else 0
+        if len(self.terms) * len(other.terms) > _MOST_PRODUCTS:
+            raise _too_large(f"{len(self.terms)} by {len(other.terms)} terms multiplied")
         return _collect(
-            (_product(left, right), x * y) for left, x in self.terms for right, y in _terms(other)
+            (_product(left, right), x * y) for left, x in self.terms for right, y in other.terms
         )
 
     __rmul__ = __mul__
@@ -116,7 +122,7 @@ class Size(_Written):
         return whole + _floor(rest, other)
 
     def __rfloordiv__(self, other: int) -> Dim:
-        return Size((((Floor(other, self),), 1),))
+        return _atom(Floor(other, self))
 
     @cached_property
     def text(self) -> str:
@@ -155,7 +161,7 @@ def maximum(left: Dim, right: Dim) -> Dim:
             return larger
     if (isinstance(left, int), str(left)) > (isinstance(right, int), str(right)):
         left, right = right, left
-    return Size((((Maximum(left, right),), 1),))
+    return _atom(Maximum(left, right))
 
 
 def minimum(left: Dim, right: Dim) -> Dim:
@@ -311,7 +317,20 @@ def _terms(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
     return dim.terms if isinstance(dim, Size) else (((), dim),)
 
 
+def _too_large(what: str) -> ShapeError:
+    return ShapeError(explain("a size", what, "an expression that can be worked with"))
+
+
+def _atom(atom: Floor | Maximum) -> Size:
+    """The size that is this alone."""
+    if len(atom.text) > _MOST_LETTERS:
+        raise _too_large(f"one of {len(atom.text)} letters")
+    return Size((((atom,), 1),))
+
+
 def _product(left: Monomial, right: Monomial) -> Monomial:
+    if len(left) + len(right) > _MOST_FACTORS:
+        raise _too_large(f"a product of {len(left) + len(right)} sizes")
     return tuple(sorted(left + right, key=str)) if left and right else left or right
 
 
@@ -340,7 +359,7 @@ def _floor(rest: Dim, divisor: int) -> Dim:
             return inner // (first * divisor)
         case (((Floor(inner, int(first)),), 1), ((), offset)):
             return (inner + offset * first) // (first * divisor)
-    return Size((((Floor(rest, divisor),), 1),))
+    return _atom(Floor(rest, divisor))
 
 
 def _divide_by_size(left: Size, right: Size) -> Dim:
@@ -350,7 +369,7 @@ def _divide_by_size(left: Size, right: Size) -> Dim:
         quotient = list(_divide_terms(left, right.terms[0]))
         if len(quotient) == len(left.terms):
             return _collect(quotient)
-    return Size((((Floor(left, right),), 1),))
+    return _atom(Floor(left, right))
 
 
 def _divide_terms(left: Size, divisor: tuple[Monomial, int]) -> Iterator[tuple[Monomial, int]]:

@@ -181,7 +181,8 @@ class Model(Fitting, Saving, Predicting, Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        if "input_layers" not in config:
-            return cls(**config)
-        inputs, outputs, rest = configuration.to_network(config)
-        return cls(inputs, outputs, **rest)
+        with registry.naming_config(cls.__name__):
+            if "input_layers" not in config:
+                return cls(**config)
+            inputs, outputs, rest = configuration.to_network(config)
+            return cls(inputs, outputs, **rest)

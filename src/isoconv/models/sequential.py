@@ -119,12 +119,13 @@ class Sequential(Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        layers = [registry.deserialize(each, "layers") for each in config["layers"]]
-        model = cls(layers, name=config.get("name"), trainable=config.get("trainable", True))
-        shape = config.get("build_input_shape")
-        if shape and not model.built and layers:
-            model.build(tuple(shape))
-        return model
+        with registry.naming_config(cls.__name__):
+            layers = [registry.deserialize(each, "layers") for each in config["layers"]]
+            model = cls(layers, name=config.get("name"), trainable=config.get("trainable", True))
+            shape = config.get("build_input_shape")
+            if shape and not model.built and layers:
+                model.build(tuple(shape))
+            return model
 
 
 def _one_tensor(model: Sequential, result: Any) -> KerasTensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -35,6 +36,7 @@ class Sketch:
         self.learned: set[str] = set()
         self._recorder = Recorder()
         self._taken: set[str] = set()
+        self._used: Counter[str] = Counter()
         self._parameters: dict[str, Drawn] = {}
         self._dimensions: dict[str, Size] = {}
 
@@ -57,10 +59,10 @@ class Sketch:
         """A name that a layer may have, not used yet: "/block/conv/Conv" becomes "block.conv"."""
         parts = [part for part in re.split(r"[/;:]+", wanted) if part]
         base = re.sub(r"[^\w.\-]+", "_", ".".join(dict.fromkeys(parts))) or "node"
-        label, count = base, 0
+        label = base
         while label in self._taken:
-            count += 1
-            label = f"{base}_{count}"
+            self._used[base] += 1
+            label = f"{base}_{self._used[base]}"
         self._taken.add(label)
         return label
 

@@ -40,6 +40,10 @@ def check(model: Any, name: str) -> int:
 
     The sizes of tensors are looked at first: the checker of onnx trusts them.
     """
+    for label, text in _texts(model.graph):
+        # What protobuf gives where a text is none.
+        if isinstance(text, bytes):
+            raise FileError(explain(f"{name}: {label}", repr(text), "text in UTF-8"))
     for label, tensor in _tensors(model):
         _check_tensor(tensor, f"{name}: tensor {label!r}")
     versions = [each.version for each in model.opset_import if each.domain in _DOMAINS]
@@ -63,6 +67,20 @@ def check(model: Any, name: str) -> int:
         text = str(error).strip().splitlines()
         raise FileError(f"{name}: {text[0] if text else type(error).__name__}") from error
     return int(versions[0])
+
+
+def _texts(graph: Any) -> Iterator[tuple[str, Any]]:
+    """The names in a graph, with what they name."""
+    yield "name of the graph", graph.name
+    for number, node in enumerate(graph.node):
+        own = (node.name, node.op_type, node.domain, *node.input, *node.output)
+        each = (attribute.name for attribute in node.attribute)
+        yield from ((f"node {number}", text) for text in (*own, *each))
+    for entry in (*graph.input, *graph.output):
+        sizes = (dim.dim_param for dim in entry.type.tensor_type.shape.dim)
+        yield from (("an input or output", text) for text in (entry.name, *sizes))
+    for tensor in graph.initializer:
+        yield "an initializer", tensor.name
 
 
 def _without_data(model: Any) -> Any:

@@ -32,7 +32,7 @@ _DTYPES = {
 }
 _NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items() if name != "BF16"}
 _LENGTH = struct.Struct("<Q")
-_MOST_HEADER = 100_000_000  # as the format has it
+_MOST_HEADER = 25_000_000  # names of 250,000 tensors; the format allows four times as much
 _MOST_AXES = 32
 
 
