@@ -13,6 +13,7 @@ from isoconv.rewriting import driver, prepare, rules
 from isoconv.rewriting.rule import Rule, Step
 from isoconv.runtime.executable import Executable
 from isoconv.runtime.host import host
+from isoconv.runtime.pool import Team
 
 
 def compile(
@@ -20,16 +21,18 @@ def compile(
     in_place: Mapping[int, int] | None = None,
     threads: int | None = None,
     required: Sequence[Check] = (),
+    team: Team | None = None,
 ) -> Executable:
     """The executable of a graph.
 
     in_place: output number -> number of the input whose array that output overwrites.
     threads: how many threads a call may use; `settings.threads()` if left out.
     required: what the sizes must fulfil beyond what the graph's nodes ask of them.
+    team: whose threads they are; those of the process' own pool if left out.
     """
     graph, _ = _rewritten(graph, rules.EXACT)
     graph, _ = _rewritten(graph, rules.LAST)
-    return _emitted(graph, in_place or {}, threads, required)
+    return _emitted(graph, in_place or {}, threads, required, team)
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,9 @@ def _emitted(
     in_place: Mapping[int, int],
     threads: int | None,
     required: Sequence[Check] = (),
+    team: Team | None = None,
 ) -> Executable:
-    return Executable(plan(graph, in_place, required), host(), in_place, threads)
+    return Executable(plan(graph, in_place, required), host(), in_place, threads, team)
 
 
 def _check(graph: Graph) -> None:

@@ -83,6 +83,48 @@ def test_linear_is_that_of_pytorch(shape):
     close(gradients(mine, x), gradients(theirs, x))
 
 
+@pytest.mark.parametrize("frozen", [(), ("weight",), ("bias",), ("weight", "bias")])
+def test_only_what_is_asked_for_is_differentiated(frozen):
+    theirs, mine = pair("ConvTranspose1d", 4, 6, 3)
+    x, dy = torch.randn((2, 4, 9), dtype=torch.float64), torch.randn((2, 6, 11)).double()
+    for layer in (theirs, mine):
+        for name in frozen:
+            getattr(layer, name).requires_grad_(False)
+        layer(x.requires_grad_()).backward(dy)
+    pairs = [(theirs.weight, mine.weight), (theirs.bias, mine.bias)]
+    for one, two in pairs:
+        assert (one.grad is None) == (two.grad is None)
+        close([one.grad] if one.grad is not None else [], [two.grad] * (two.grad is not None))
+
+
+def test_tensors_that_are_seen_otherwise_are_read_as_they_are_meant():
+    theirs, mine = pair("Conv1d", 2, 3, 3)
+    plain = torch.randn((4, 9, 2), dtype=torch.complex128)
+    views = [plain.real.movedim(-1, 1), plain.conj().imag.movedim(-1, 1)]
+    views += [views[0][:1].expand(4, 2, 9), torch._efficientzerotensor((4, 2, 9)).double()]
+    for x in views:
+        close([mine(x)], [theirs(x)])
+        y = mine(torch.ones_like(x, requires_grad=True))
+        y.sum().backward()
+    assert mine(views[0][:0]).shape == (0, 3, 7)
+
+
+def test_threads_that_are_lent_keep_denormals_and_give_the_same_bits():
+    layer = ours.Conv1d(16, 32, 5)
+    x = torch.randn((16, 16, 400))
+    before, found = torch.get_num_threads(), []
+    tiny = torch.full((1 << 20,), 1e-40)
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(gradients(layer, x))
+            assert (tiny * 0.5).min() > 0
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(torch.equal(*each) for each in zip(found[0], other, strict=True))
+
+
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("padding", [2, "same"])

@@ -69,6 +69,15 @@ def flush_denormals(b: Builder) -> Value:
     return saved
 
 
+def keep_denormals(b: Builder) -> Value:
+    """From here on the thread computes with denormals; gives what `restore` needs."""
+    register = _REGISTERS[b.machine.denormals]
+    saved = register.read(b)
+    if register.bits:
+        register.write(b, b.op("and", saved, b.const(register.type, ~register.bits)))
+    return saved
+
+
 def restore(b: Builder, saved: Value) -> None:
-    """Puts the control register back to what it was at `flush_denormals`."""
+    """Puts the control register back to what it was at `flush_denormals` or `keep_denormals`."""
     _REGISTERS[b.machine.denormals].write(b, saved)

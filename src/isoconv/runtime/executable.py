@@ -16,6 +16,7 @@ from isoconv.plan.cost import work
 from isoconv.plan.machine import Machine
 from isoconv.plan.program import Program
 from isoconv.runtime.frames import Binding, Frames
+from isoconv.runtime.pool import Team, own
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
@@ -33,11 +34,16 @@ class Executable:
     """
 
     def __init__(
-        self, program: Program, machine: Machine, in_place: Mapping[int, int], threads: int | None
+        self,
+        program: Program,
+        machine: Machine,
+        in_place: Mapping[int, int],
+        threads: int | None,
+        team: Team | None = None,
     ) -> None:
         self._program = program
         self._in_place = dict(in_place)
-        self._frames = Frames(program, machine, threads or settings.threads())
+        self._frames = Frames(program, machine, threads or settings.threads(), team or own())
         self._work = sum((step.at_home(work(step.kernel)) for step in program.steps), 0)
         self._bindings: dict[tuple[tuple[int, ...], ...], Binding] = {}
         self._lock = Lock()
@@ -45,7 +51,7 @@ class Executable:
     def __call__(
         self, arrays: Sequence[Array], out: Sequence[Array | None] | None = None
     ) -> list[Array]:
-        binding = self._binding(arrays, out)
+        binding = self._binding([array.shape for array in arrays], out)
         outputs = self._outputs(arrays, binding.shapes, out)
         words, frame = self._frames.words, self._frames.take()
         try:
@@ -62,8 +68,12 @@ class Executable:
 
         The program may overwrite none of its inputs.
         """
-        binding = self._binding(arrays, None)
+        binding = self._binding([array.shape for array in arrays], None)
         return Ready(self._frames, binding, self._program.graph, arrays[given:])
+
+    def addressed(self, shapes: Sequence[tuple[int, ...]]) -> Addressed:
+        """For calls with tensors of these shapes, told by where their elements are."""
+        return Addressed(self._frames, self._binding(shapes, None))
 
     @property
     def arena_bytes(self) -> int:
@@ -72,7 +82,7 @@ class Executable:
 
     def output_shapes(self, arrays: Sequence[Array]) -> list[tuple[int, ...]]:
         """The shapes of the outputs for such arrays, which are not read."""
-        return self._shapes(self._bind(arrays))
+        return self._shapes(self._bind([array.shape for array in arrays]))
 
     def _shapes(self, sizes: dict[str, int]) -> list[tuple[int, ...]]:
         return [
@@ -80,13 +90,15 @@ class Executable:
             for node in self._program.graph.outputs
         ]
 
-    def _binding(self, arrays: Sequence[Array], out: Sequence[Array | None] | None) -> Binding:
+    def _binding(
+        self, given: Sequence[tuple[int, ...]], out: Sequence[Array | None] | None
+    ) -> Binding:
         """What follows from the shapes of the arrays, kept for the next call with them."""
-        shapes = tuple([array.shape for array in arrays])
+        shapes = tuple(given)
         found = self._bindings.get(shapes)
         if found is not None:
             return found
-        sizes = self._bind(arrays)
+        sizes = self._bind(shapes)
         outputs = self._shapes(sizes)
         for number, (node, shape) in enumerate(
             zip(self._program.graph.outputs, outputs, strict=True)
@@ -101,25 +113,25 @@ class Executable:
             self._bindings[shapes] = binding
         return binding
 
-    def _bind(self, arrays: Sequence[Array]) -> dict[str, int]:
+    def _bind(self, shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
         """The run-time sizes, read off the shapes of the arrays."""
         inputs = self._program.graph.inputs
-        if len(arrays) != len(inputs):
-            raise InternalError(f"{len(inputs)} arrays are needed; got {len(arrays)}")
+        if len(shapes) != len(inputs):
+            raise InternalError(f"{len(inputs)} arrays are needed; got {len(shapes)}")
         sizes: dict[str, int] = {}
         later = []
-        for node, array in zip(inputs, arrays, strict=True):
-            if len(array.shape) != len(node.shape):
-                raise ShapeError(_misfit(node, array))
-            for dim, length in zip(node.shape, array.shape, strict=True):
+        for node, shape in zip(inputs, shapes, strict=True):
+            if len(shape) != len(node.shape):
+                raise ShapeError(_misfit(node, shape))
+            for dim, length in zip(node.shape, shape, strict=True):
                 name = str(dim) if isinstance(dim, Size) else ""
                 if name in self._program.sizes and name not in sizes:
                     sizes[name] = length
                 elif dim != length:
-                    later.append((node, array, dim, length))
-        for node, array, dim, length in later:
+                    later.append((node, shape, dim, length))
+        for node, shape, dim, length in later:
             if evaluate(dim, sizes) != length:
-                raise ShapeError(_misfit(node, array))
+                raise ShapeError(_misfit(node, shape))
         return sizes
 
     def _outputs(
@@ -178,9 +190,32 @@ class Ready:
         return outputs
 
 
-def _misfit(node: Node, array: Array) -> str:
+class Addressed:
+    """An executable for tensors of known shapes that are no arrays of NumPy."""
+
+    def __init__(self, frames: Frames, binding: Binding) -> None:
+        self._frames, self._binding = frames, binding
+        self._number = next(_numbers)
+        self._sizes = slice(frames.words.sizes, frames.words.tensors)
+        self.shapes = binding.shapes
+
+    def __call__(self, addresses: Sequence[int]) -> None:
+        """Runs it. addresses: of the inputs' elements, then of the outputs', in row-major order."""
+        frame = self._frames.take()
+        try:
+            if frame.owner != self._number:
+                frame.words[self._sizes] = self._binding.sizes
+                frame.point()
+                frame.owner = self._number
+            frame.cells[:] = addresses
+            self._frames.run(frame, self._binding)
+        finally:
+            self._frames.put_back(frame)
+
+
+def _misfit(node: Node, shape: tuple[int, ...]) -> str:
     wanted = f"an array of shape ({', '.join(map(str, node.shape))}) and dtype {node.dtype}"
-    return explain(f"input {node['name']}", f"shape {array.shape}", wanted)
+    return explain(f"input {node['name']}", f"shape {tuple(shape)}", wanted)
 
 
 def _misfit_output(number: int, shape: tuple[int, ...], dtype: str, given: Array) -> str:

@@ -44,18 +44,28 @@ class Binding:
 class Frame:
     """The words that one call gives to the driver, and the arena of that call.
 
-    owner: the number of the `Ready` whose words stand in it, else 0.
+    owner: the number of the `Ready` or `Addressed` whose words stand in it, else 0. cells: where
+    the elements of each tensor are, if `point` made its words point here.
     """
 
-    def __init__(self, words: driver.Words, addresses: Sequence[int], threads: int) -> None:
+    def __init__(
+        self, words: driver.Words, addresses: Sequence[int], threads: int, team: pool.Team
+    ) -> None:
         self.owner = 0
+        self._tensors = slice(words.tensors, words.total)
+        self.cells: Any = (ctypes.c_int64 * (words.total - words.tensors))()
         self.words: Any = (ctypes.c_int64 * words.total)()
         self.address = ctypes.addressof(self.words)
-        self.words[driver.CONTROL] = pool.control()
-        self.words[driver.PARALLEL] = pool.parallel_address()
+        self.words[driver.CONTROL] = team.control
+        self.words[driver.PARALLEL] = team.parallel
         self.words[driver.LIMIT] = threads
         self.words[words.kernels : words.sizes] = [*addresses]
         self._arena = np.empty(0, np.uint8)
+
+    def point(self) -> None:
+        """Lets the words of tensors stand for `cells`, as if these were in array objects."""
+        start = ctypes.addressof(self.cells) - driver.DATA
+        self.words[self._tensors] = [start + 8 * i for i in range(len(self.cells))]
 
     def grow(self, needed: int) -> None:
         """Makes the arena at least this many bytes."""
@@ -69,11 +79,11 @@ class Frame:
 class Frames:
     """The frames of one program, of which each call takes one for itself, and its code."""
 
-    def __init__(self, program: Program, machine: Machine, threads: int) -> None:
+    def __init__(self, program: Program, machine: Machine, threads: int, team: pool.Team) -> None:
         self.words = driver.words(program)
         self._checks, self._guards = program.checks, list(program.guards.values())
         self._names = program.sizes
-        self._threads = threads
+        self._threads, self._team = threads, team
         self._addresses = [_load_kernel(step.kernel, machine) for step in program.steps]
         text = driver.emit(program, machine)
         address = jit.function("driver\n" + text, driver.SYMBOL, lambda: text, machine)
@@ -86,7 +96,7 @@ class Frames:
         try:
             return self._idle.pop()
         except IndexError:
-            return Frame(self.words, self._addresses, self._threads)
+            return Frame(self.words, self._addresses, self._threads, self._team)
 
     def put_back(self, frame: Frame) -> None:
         self._idle.append(frame)

@@ -9,14 +9,43 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from dataclasses import dataclass
 from functools import cache
 
 from isoconv import settings
+from isoconv.codegen import lent
 from isoconv.codegen import pool as code
 from isoconv.runtime import jit
 from isoconv.runtime.host import host
 
 _ALIGNMENT = 128
+
+
+@dataclass(frozen=True)
+class Team:
+    """Threads that share a program's tasks: addresses of a control block and of `parallel`."""
+
+    control: int
+    parallel: int
+
+
+def own() -> Team:
+    """The threads of this pool."""
+    return Team(control(), parallel_address())
+
+
+@cache
+def borrowed(begin: int) -> Team:
+    """The threads of an OpenMP runtime that another library keeps: where two libraries in turn
+    have threads of their own, those of one wait for work on the processors that the other needs.
+
+    begin: the address of the runtime's `GOMP_parallel`.
+    """
+    machine = host()
+    block = ctypes.c_int64(begin)
+    _borrowed.append(block)
+    address = jit.function("lent", lent.SYMBOL, lambda: lent.emit(machine), machine)
+    return Team(ctypes.addressof(block), address)
 
 
 def control() -> int:
@@ -51,6 +80,7 @@ def _allocate() -> int:
 
 
 _block = _allocate()
+_borrowed: list[ctypes.c_int64] = []
 
 
 @cache
@@ -78,6 +108,8 @@ def _set_up() -> None:
 def _forget_workers() -> None:
     """A forked child has the block but none of the threads, whatever they were doing."""
     ctypes.memset(_block + code.CHANGING, 0, code.SIZE - code.CHANGING)
+    for block in _borrowed:
+        block.value = 0
 
 
 if hasattr(os, "register_at_fork"):

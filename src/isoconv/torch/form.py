@@ -5,11 +5,9 @@ geometry. Batch and lengths are arguments at run time; channels may be first or 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Any
-
-import numpy as np
 
 from isoconv import compiler, optional
 from isoconv.ir import sizes
@@ -18,10 +16,9 @@ from isoconv.ir.graph import Graph, Node
 from isoconv.ir.ops import make
 from isoconv.ir.sizes import Shape
 from isoconv.runtime.executable import Executable
+from isoconv.torch.threads import team
 
 torch: Any = optional.require("torch", "torch")
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -48,38 +45,132 @@ class Geometry:
         return [axis.output(length) for axis, length in pairs]
 
 
-def solve(
-    face: str, geometry: Geometry, first: Any, second: Any, bias: Any, lengths: Sequence[int]
-) -> Any:
-    """The face of the form for two tensors: "y" of (x, w), "x" of (w, y), "w" of (x, y).
+@dataclass(frozen=True)
+class Form:
+    """A form for known lengths of x, in whole numbers.
 
-    bias: None, or a tensor of y's filters (face "y") or x's channels (face "x"). lengths: the
-    spatial sizes of x. The result has its channels where the first operand that has any has them.
+    arguments: what the operator of PyTorch takes after its tensors.
     """
-    operands = dict(zip(_OPERANDS[face], (first, second), strict=True))
-    arrays: list[Array] = []
-    last: dict[str, bool] = {}
-    for name, tensor in operands.items():
-        array, last[name] = _array(tensor)
-        arrays.append(array)
-    last[face] = next(last[name] for name in operands if name != "w") and face != "w"
-    if bias is not None:
-        arrays.append(bias.detach().contiguous().numpy())
-    if face == "x":
-        arrays.append(_lengths(tuple(lengths)))
-    run = _program(
-        face,
-        geometry,
-        tuple(sorted(name for name, is_last in last.items() if is_last)),
-        bias is not None,
-        str(arrays[0].dtype),
-        torch.get_num_threads(),
-    )
-    (result,) = run(arrays)
-    tensor = torch.from_numpy(result)
-    return tensor.movedim(-1, 1) if last[face] else tensor
+
+    geometry: Geometry
+    lengths: tuple[int, ...]
+    arguments: tuple[Any, ...]
+    _calls: dict[Any, Call] = field(default_factory=dict, compare=False, repr=False)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def call(self, face: str, first: Any, second: Any, bias: Any, summed: str = "") -> Call:
+        """The face for such tensors; arguments as for `Call`."""
+        key = (
+            face,
+            first.shape,
+            first.stride(),
+            second.shape,
+            second.stride(),
+            first.dtype,
+            bias is not None,
+            summed,
+            torch.get_num_threads(),
+        )
+        found = self._calls.get(key)
+        if found is None:
+            if len(self._calls) >= _MOST_CALLS:
+                self._calls.clear()
+            found = self._calls[key] = Call(self, face, first, second, bias, summed)
+        return found
 
 
+@lru_cache(maxsize=1024)
+def form_of(
+    lengths: tuple[int, ...],
+    channels: int,
+    filters: int,
+    taps: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilation: tuple[int, ...],
+    low: tuple[int, ...],
+    high: tuple[int, ...],
+    groups: int,
+) -> Form:
+    """The form, one object for equal arguments: those of the operator."""
+    axes = tuple(map(Axis, taps, strides, dilation, low, high))
+    arguments = (lengths, channels, filters, taps, strides, dilation, low, high, groups)
+    return Form(Geometry(axes, groups, channels, filters), lengths, arguments)
+
+
+class Call:
+    """A face of a form for tensors of known shapes and strides: "y" of (x, w), "x" of (w, y), "w"
+    of (x, y).
+
+    bias: None, or a tensor of y's filters (face "y") or x's channels (face "x"). The result has
+    its channels where the first operand that has any has them. summed: "" or, with face "w", the
+    operand whose sums over all but the channels are given as well: where that is the gradient of
+    a result, they are the bias' gradient.
+    """
+
+    def __init__(
+        self, form: Form, face: str, first: Any, second: Any, bias: Any, summed: str
+    ) -> None:
+        operands = dict(zip(_OPERANDS[face], (first, second), strict=True))
+        last = {name: channels_are_last(tensor) for name, tensor in operands.items()}
+        self._copied = [
+            not last[name] and not tensor.is_contiguous() for name, tensor in operands.items()
+        ]
+        last[face] = next(last[name] for name in operands if name != "w") and face != "w"
+        shapes = [_in_memory(tensor.shape, last[name]) for name, tensor in operands.items()]
+        if bias is not None:
+            shapes.append(tuple(bias.shape))
+        self._rest: tuple[int, ...] = ()
+        if face == "x":
+            shapes.append(form.lengths)
+            # Lengths are told by a shape; there is nothing to read.
+            self._rest = (0,)
+        program = _program(
+            face,
+            form.geometry,
+            tuple(sorted(name for name, is_last in last.items() if is_last)),
+            bias is not None,
+            str(first.dtype).removeprefix("torch."),
+            torch.get_num_threads(),
+            summed,
+        )
+        self._run = program.addressed(shapes)
+        self._results = [
+            partial(_empty, shape, first.dtype, not number and last[face])
+            for number, shape in enumerate(self._run.shapes)
+        ]
+
+    def __call__(self, first: Any, second: Any, bias: Any = None) -> list[Any]:
+        """The results for tensors of the shapes and strides that were promised."""
+        if self._copied[0]:
+            first = first.contiguous()
+        if self._copied[1]:
+            second = second.contiguous()
+        results = [make() for make in self._results]
+        addresses = [first.data_ptr(), second.data_ptr()]
+        if bias is not None:
+            bias = bias.contiguous()
+            addresses.append(bias.data_ptr())
+        addresses += self._rest
+        addresses += [result.data_ptr() for result in results]
+        self._run(addresses)
+        return results
+
+
+def _in_memory(shape: Sequence[int], is_last: bool) -> tuple[int, ...]:
+    """The shape of a tensor in the order of its memory."""
+    return (shape[0], *shape[2:], shape[1]) if is_last else tuple(shape)
+
+
+def _empty(shape: tuple[int, ...], dtype: Any, is_last: bool) -> Any:
+    """A new tensor of that shape in memory, its channels in PyTorch's place."""
+    tensor = torch.empty(shape, dtype=dtype)
+    return tensor.movedim(-1, 1) if is_last else tensor
+
+
+# Layouts and batches remembered of one form.
+_MOST_CALLS = 64
 _OPERANDS = {"y": ("x", "w"), "x": ("w", "y"), "w": ("x", "y")}
 
 
@@ -90,20 +181,6 @@ def channels_are_last(tensor: Any) -> bool:
     return bool(tensor.movedim(1, -1).is_contiguous())
 
 
-def _array(tensor: Any) -> tuple[Array, bool]:
-    """The tensor's memory as an array in row-major order, and whether channels are last in it."""
-    detached = tensor.detach()
-    if channels_are_last(detached):
-        return detached.movedim(1, -1).numpy(), True
-    return detached.contiguous().numpy(), False
-
-
-@lru_cache(maxsize=256)
-def _lengths(lengths: tuple[int, ...]) -> Array:
-    """An array that says lengths by its shape and holds one number."""
-    return np.broadcast_to(np.zeros((), np.int32), lengths)
-
-
 @lru_cache(maxsize=1024)
 def _program(
     face: str,
@@ -112,15 +189,16 @@ def _program(
     with_bias: bool,
     dtype: str,
     threads: int,
+    summed: str,
 ) -> Executable:
     """The face compiled. last: those of x, w and y that have their channels last in memory."""
     lengths = tuple(sizes.name(f"l{i}") for i in range(len(geometry.axes)))
-    outputs = tuple(geometry.outputs(lengths))
+    places = tuple(geometry.outputs(lengths))
     batch = sizes.name("n")
     shapes = {
         "x": (batch, geometry.channels, *lengths),
         "w": geometry.weight_shape,
-        "y": (batch, geometry.filters, *outputs),
+        "y": (batch, geometry.filters, *places),
     }
     names = _OPERANDS[face]
     given = [_input(name, shapes[name], dtype, name in last) for name in names]
@@ -140,8 +218,13 @@ def _program(
         result = make("add", result, make("broadcast", row, shape=result.shape))
     if face == "x":
         inputs.append(make("input", name="lengths", shape=lengths, dtype="int32"))
-    outer = result if face in last else _outer(face, result)
-    return compiler.compile(Graph(tuple(inputs), (outer,)), threads=threads)
+    outputs = [result if face in last else _outer(face, result)]
+    if summed:
+        read = dict(zip(names, given, strict=True))[summed][1]
+        over = tuple(axis for axis in range(read.rank) if axis != 1)
+        total = make("reduce_sum", read, axes=over)
+        outputs.append(make("reshape", total, shape=(read.shape[1],)))
+    return compiler.compile(Graph(tuple(inputs), tuple(outputs)), threads=threads, team=team())
 
 
 def _input(name: str, shape: Shape, dtype: str, is_last: bool) -> tuple[Node, Node]:

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from isoconv import optional
-from isoconv.ir.geometry import Axis
-from isoconv.torch.form import Geometry, channels_are_last, solve
+from isoconv.torch.form import Form, channels_are_last, form_of
 
 torch: Any = optional.require("torch", "torch")
 
@@ -21,11 +20,10 @@ _SCHEMA = (
 )
 
 
-def _run(face: str, first: Any, second: Any, bias: Any, lengths: Any, *fixed: Any) -> Any:
-    """The face of the form. fixed: what the schema has after `lengths`."""
-    channels, filters, *windows, groups = fixed
-    axes = tuple(Axis(*each) for each in zip(*windows, strict=True))
-    return solve(face, Geometry(axes, groups, channels, filters), first, second, bias, lengths)
+def _run(face: str, first: Any, second: Any, bias: Any, *arguments: Any) -> Any:
+    """The face of the form. arguments: what the schema has after the tensors."""
+    form = form_of(*[tuple(each) if isinstance(each, list) else each for each in arguments])
+    return form.call(face, first, second, bias)(first, second, bias)[0]
 
 
 def _fake(face: str, first: Any, second: Any, bias: Any, lengths: Any, *fixed: Any) -> Any:
@@ -63,16 +61,22 @@ _DERIVATIVES = {
 
 
 def _backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
+    needs = ctx.needs_input_grad[1:4]
+    return None, *_gradients(ctx, grad, needs), *(None for _ in ctx.rest)
+
+
+def _gradients(ctx: Any, grad: Any, needs: Sequence[bool]) -> list[Any]:
+    """By both operands and the bias, each of them a form that can be differentiated again."""
     saved = ctx.saved_tensors
     found: list[Any] = []
     for place, (face, order) in enumerate(_DERIVATIVES[ctx.face]):
-        if not ctx.needs_input_grad[1 + place]:
+        if not needs[place]:
             found.append(None)
             continue
         pair = (saved[1 - place], grad)
         found.append(form(face, pair[order[0]], pair[order[1]], None, *ctx.rest))
-    bias = grad.sum((0, *range(2, grad.dim()))) if ctx.has_bias else None
-    return (None, *found, bias, *(None for _ in ctx.rest))
+    found.append(_over_channels(grad) if ctx.has_bias and needs[2] else None)
+    return found
 
 
 _library: Any = torch.library.Library("isoconv", "FRAGMENT")
@@ -82,24 +86,79 @@ torch.library.register_fake("isoconv::form", _fake, lib=_library)
 torch.library.register_autograd("isoconv::form", _backward, setup_context=_setup, lib=_library)
 
 
-def form(face: str, first: Any, second: Any, bias: Any, *rest: Any) -> Any:
+def form(face: str, first: Any, second: Any, bias: Any, *arguments: Any) -> Any:
     """form(face, first, second, bias, lengths, channels, filters, taps, strides, dilation, low,
-    high, groups): see `isoconv.torch.form.solve` for the operands; low and high are the padding.
-
-    Where nothing is recorded, neither for derivatives nor by a tracer, the kernels are called
-    without PyTorch's dispatcher, which takes longer than a small layer.
+    high, groups): see `isoconv.torch.form.Call` for the operands; low and high are the padding.
     """
-    operands = (first, second) if bias is None else (first, second, bias)
-    if _is_recorded(operands):
-        return torch.ops.isoconv.form(face, first, second, bias, *rest)
-    return _run(face, first, second, bias, *rest)
+    if not is_plain(first, second, bias):
+        return torch.ops.isoconv.form(face, first, second, bias, *arguments)
+    return solve(form_of(*map(_fixed, arguments)), face, first, second, bias)
 
 
-def _is_recorded(operands: Sequence[Any]) -> bool:
+def _fixed(argument: Any) -> Any:
+    return argument if isinstance(argument, int) else tuple(argument)
+
+
+def is_plain(*tensors: Any) -> bool:
+    """Whether PyTorch's dispatcher, which takes longer than a small layer, may be left out: nobody
+    traces, and the tensors (or None) are no more than numbers in memory.
+    """
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
-        return True
-    if torch.is_grad_enabled() and any(each.requires_grad for each in operands):
-        return True
-    plain = (torch.Tensor, torch.nn.Parameter)
-    wrapped = torch._C._functorch.is_functorch_wrapped_tensor
-    return any(type(each) not in plain or wrapped(each) for each in operands)
+        return False
+    return all(map(_is_plain, tensors))
+
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter, type(None))
+_is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+
+
+def _is_plain(tensor: Any) -> bool:
+    if type(tensor) not in _PLAIN:
+        return False
+    return tensor is None or not (_is_wrapped(tensor) or tensor.is_neg() or tensor._is_zerotensor())
+
+
+def solve(form: Form, face: str, first: Any, second: Any, bias: Any) -> Any:
+    """The face of a form for plain tensors, which can be differentiated."""
+    if torch.is_grad_enabled() and (
+        first.requires_grad or second.requires_grad or (bias is not None and bias.requires_grad)
+    ):
+        return _Solved.apply(form, face, first, second, bias)
+    return form.call(face, first, second, bias)(first, second, bias)[0]
+
+
+class _Solved(torch.autograd.Function):  # type: ignore[misc]
+    """A face of a form for plain tensors, without PyTorch's dispatcher."""
+
+    @staticmethod
+    def forward(ctx: Any, form: Form, face: str, first: Any, second: Any, bias: Any) -> Any:
+        ctx.form, ctx.face, ctx.has_bias = form, face, bias is not None
+        ctx.save_for_backward(first, second)
+        return form.call(face, first, second, bias)(first, second, bias)[0]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
+        _, _, *needs = ctx.needs_input_grad
+        if torch.is_grad_enabled() or not is_plain(grad):
+            ctx.rest = ctx.form.arguments
+            return None, None, *_gradients(ctx, grad, needs)
+        saved = ctx.saved_tensors
+        found: list[Any] = [None, None, None]
+        for place, (face, order) in enumerate(_DERIVATIVES[ctx.face]):
+            if needs[place]:
+                pair = (saved[1 - place], grad)
+                first, second = pair[order[0]], pair[order[1]]
+                # Gradients by weights and bias read the same numbers.
+                summed = ctx.face if face == "w" and needs[2] else ""
+                found[place], *sums = ctx.form.call(face, first, second, None, summed)(
+                    first, second
+                )
+                if sums:
+                    found[2] = sums[0]
+        if needs[2] and found[2] is None:
+            found[2] = _over_channels(grad)
+        return None, None, *found
+
+
+def _over_channels(grad: Any) -> Any:
+    return grad.sum((0, *range(2, grad.dim())))

@@ -1,0 +1,109 @@
+"""Tasks shared among the threads of an OpenMP runtime that another library keeps, as LLVM IR.
+
+`parallel` has the signature of `codegen.pool`'s. Its control block is one word: the address of the
+runtime's `GOMP_parallel(function, data, threads, flags)`, or null where its threads are not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from isoconv.codegen.emit import Builder, Value
+from isoconv.codegen.flags import flush_denormals, keep_denormals, restore
+from isoconv.plan.machine import Machine
+
+SYMBOL = "parallel"
+
+_TEXT = """
+declare i64 @llvm.smin.i64(i64, i64)
+
+define void @parallel(ptr %ctl, ptr %kernel, ptr %args, i64 %tasks, i64 %grain, i64 %limit) {{
+entry:
+{SLOTS}
+  %job = alloca [5 x i64], align 128
+  %begin = load atomic ptr, ptr %ctl monotonic, align 8
+  %missing = icmp eq ptr %begin, null
+  %whole = icmp sle i64 %tasks, %grain
+  %single = icmp sle i64 %limit, 1
+  %few = or i1 %whole, %single
+  %alone = or i1 %few, %missing
+  br i1 %alone, label %run, label %share
+run:
+  %some = icmp sgt i64 %tasks, 0
+  br i1 %some, label %all, label %done
+all:
+  call void %kernel(ptr %args, i64 0, i64 %tasks)
+  br label %done
+share:
+  store ptr %kernel, ptr %job, align 8
+  %args.at = getelementptr i64, ptr %job, i64 1
+  store ptr %args, ptr %args.at, align 8
+  %tasks.at = getelementptr i64, ptr %job, i64 2
+  store i64 %tasks, ptr %tasks.at, align 8
+  %grain.at = getelementptr i64, ptr %job, i64 3
+  store i64 %grain, ptr %grain.at, align 8
+  %next = getelementptr i64, ptr %job, i64 4
+  store i64 0, ptr %next, align 8
+  ; A thread that the runtime starts now begins as its starter is.
+{KEEP}
+  ; All threads each time: a runtime ends those that a smaller team has no use for.
+  %threads = trunc i64 %limit to i32
+  call void %begin(ptr @take_part, ptr %job, i32 %threads, i32 0)
+{FLUSH_AGAIN}
+  br label %done
+done:
+  ret void
+}}
+
+define internal void @take_part(ptr %job) {{
+entry:
+{FLUSH}
+  %kernel = load ptr, ptr %job, align 8
+  %args.at = getelementptr i64, ptr %job, i64 1
+  %args = load ptr, ptr %args.at, align 8
+  %tasks.at = getelementptr i64, ptr %job, i64 2
+  %tasks = load i64, ptr %tasks.at, align 8
+  %grain.at = getelementptr i64, ptr %job, i64 3
+  %grain = load i64, ptr %grain.at, align 8
+  %next = getelementptr i64, ptr %job, i64 4
+  br label %take
+take:
+  %begin = atomicrmw add ptr %next, i64 %grain monotonic
+  %more = icmp slt i64 %begin, %tasks
+  br i1 %more, label %run, label %done
+run:
+  %full = add i64 %begin, %grain
+  %end = call i64 @llvm.smin.i64(i64 %full, i64 %tasks)
+  call void %kernel(ptr %args, i64 %begin, i64 %end)
+  br label %take
+done:
+{RESTORE}
+  ret void
+}}
+"""
+
+
+def emit(machine: Machine) -> str:
+    """The module whose `parallel(ctl, kernel, args, tasks, grain, limit)` shares out tasks."""
+    caller, keep, flush_again = _between(machine, keep_denormals)
+    member, flush, back = _between(machine, flush_denormals)
+    parts = {
+        "SLOTS": caller.entry,
+        "KEEP": keep,
+        "FLUSH_AGAIN": flush_again,
+        "FLUSH": [*member.entry, *flush],
+        "RESTORE": back,
+    }
+    text = _TEXT.format(**{name: "\n".join(lines) for name, lines in parts.items()})
+    return "\n".join([*member.declared.values(), text])
+
+
+def _between(
+    machine: Machine, change: Callable[[Builder], Value]
+) -> tuple[Builder, list[str], list[str]]:
+    """What changes the control register, and what puts it back."""
+    flags = Builder(machine)
+    saved = change(flags)
+    changed = len(flags.lines)
+    restore(flags, saved)
+    return flags, flags.lines[:changed], flags.lines[changed:]
