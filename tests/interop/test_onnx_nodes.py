@@ -1,6 +1,11 @@
 """Every case of onnx's tests of backends for the operations of convolution networks, and every
 model that PyTorch's exporter wrote for them: read, run, compared; or listed with the reason.
+
+docs/onnx.md has the list; python tests/interop/test_onnx_nodes.py writes it anew.
 """
+
+import textwrap
+from pathlib import Path
 
 import onnx_cases
 import pytest
@@ -103,6 +108,36 @@ UNSUPPORTED = {
     "expected opset 7 or newer; got opset 1": ("not_2d not_3d not_4d "),
 }
 
+# What docs/onnx.md says of each of these parts.
+REASONS = {
+    "expected one of float32": "Numbers that programs here do not have: they compute with float32, "
+    "float64, int32, int64 and bool",
+    "mode 'linear'": "Resize between positions, linearly",
+    "mode 'cubic'": "Resize between positions, by cubic curves",
+    "select_last_index": "The last of several equal extreme elements (the first is given)",
+    "expected sizes above 0": "Tensors without elements",
+    "the output 'z'": "MaxPool that also gives the places of the maxima",
+    "training_mode": "BatchNormalization in training, which files of trained models do not have",
+    "got no shape": "Sequences and optional values in place of tensors",
+    "got opset 1": "Opsets before 6; onnx.version_converter makes newer ones of them",
+}
+PAGE = Path(__file__).parents[2] / "docs" / "onnx.md"
+
+
+def page():
+    """The table above for people, as docs/onnx.md."""
+    text = [
+        "# ONNX cases that isoconv does not read",
+        "Of onnx's own test cases for the operations of convolution networks, these end in an "
+        "error that says so. All others are read, run and compared in the tests. "
+        f"`python tests/interop/{Path(__file__).name}` writes this page.",
+    ]
+    for part, names in UNSUPPORTED.items():
+        (reason,) = (reason for key, reason in REASONS.items() if key in part)
+        text += [f"## {reason}", ", ".join(f"`{name}`" for name in names.split()) + "."]
+    wrapped = ("\n".join(textwrap.wrap(each, 100, break_on_hyphens=False)) for each in text)
+    return "\n\n".join(wrapped) + "\n"
+
 
 def outcome(run):
     """None, or the error of a case on one line."""
@@ -148,6 +183,10 @@ def test_models_of_pytorchs_exporter_pass():
     assert len(cases) > 100
 
 
+def test_the_page_lists_them():
+    assert PAGE.read_text() == page()
+
+
 @pytest.mark.parametrize(
     ("found", "known"),
     [
@@ -165,3 +204,7 @@ def test_wrong_values_are_found():
     (inputs, outputs), *_ = case.data_sets
     with pytest.raises(AssertionError):
         onnx_cases.hold(case.model, inputs, [outputs[0] * 1.01])
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

@@ -53,6 +53,16 @@ def many(library):
     return library.Model([inputs, words], k.Dense(2, activation="softplus")(k.Concatenate()(ends)))
 
 
+def shared(library):
+    """Two inputs through the same layers, one of them twice."""
+    k = library.layers
+    left, right = library.Input((20, 3), name="left"), library.Input((20, 3), name="right")
+    conv, norm, dense = k.Conv1D(3, 5, padding="same"), k.BatchNormalization(), k.Dense(4)
+    ends = [norm(conv(conv(left))), norm(conv(right)), k.Subtract()([left, right])]
+    pooled = [k.GlobalMaxPooling1D()(dense(each)) for each in ends]
+    return library.Model([left, right], k.Dense(2)(k.Concatenate()(pooled)))
+
+
 MANY = [X, np.random.default_rng(2).integers(0, 11, (4, 20)).astype(np.int32)]
 
 

@@ -13,7 +13,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from saved_models import MANY, X, chain, many, network, randomize
+from saved_models import MANY, X, chain, many, network, randomize, shared
 
 import isoconv
 from isoconv import layers, ops
@@ -77,6 +77,20 @@ def test_many_layers_both_ways(tmp_path):
         model.save(tmp_path / "theirs.keras")
         again = isoconv.load_model(tmp_path / "theirs.keras")
         np.testing.assert_array_equal(again.predict(MANY), expected)
+
+
+@pytest.mark.parametrize("end", ["keras", "h5"])
+def test_shared_layers_and_two_inputs_from_keras_and_back(end, tmp_path):
+    given = [X, -X[::-1]]
+    first = randomize(shared(keras))
+    expected = first.predict(given, verbose=0)
+    first.save(tmp_path / f"first.{end}")
+    ours = isoconv.load_model(tmp_path / f"first.{end}", compile=False)
+    np.testing.assert_allclose(ours.predict(given), expected, rtol=1e-5, atol=1e-6)
+    ours.save(tmp_path / f"ours.{end}")
+    last = keras.models.load_model(tmp_path / f"ours.{end}", compile=False)
+    np.testing.assert_allclose(last.predict(given, verbose=0), expected, rtol=1e-5, atol=1e-6)
+    assert [each.name for each in last.layers] == [each.name for each in first.layers]
 
 
 def test_training_goes_on_in_keras(tmp_path):
