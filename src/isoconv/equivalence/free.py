@@ -11,7 +11,7 @@ from isoconv.equivalence import balls
 from isoconv.equivalence.answer import Counterexample, Equivalence, argument
 from isoconv.equivalence.carry import WeightMap
 from isoconv.equivalence.sides import Shape, Side
-from isoconv.equivalence.witness import witness
+from isoconv.equivalence.witness import with_bounds, witness
 from isoconv.gradient import vjp
 from isoconv.ir.graph import Node, sort
 from isoconv.rewriting.proof.blocks import Block
@@ -207,12 +207,7 @@ class Free:
     def _run(self, side: Side) -> Any:
         def run(points: Array, weights: Array) -> tuple[Array, Array]:
             ends = np.cumsum([_size(each.shape) for each in side.weights])
-            parts = np.split(weights[0], ends)[: len(side.weights)]
-            found = side.trace(side.shapes, len(points))
-            pairs = balls.run(found.graph, side.feeds(len(points), points, parts))
-            middles = [middle.reshape(len(points), -1) for middle, _ in pairs]
-            radii = [radius.reshape(len(points), -1) for _, radius in pairs]
-            return np.concatenate(middles, 1), np.concatenate(radii, 1)
+            return with_bounds(side, points, np.split(weights[0], ends)[: len(side.weights)])
 
         return run
 

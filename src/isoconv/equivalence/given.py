@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from isoconv.equivalence import balls
 from isoconv.equivalence.answer import Counterexample, Equivalence, argument
 from isoconv.equivalence.carry import variables
 from isoconv.equivalence.free import Free, decide_free
 from isoconv.equivalence.sides import Side
-from isoconv.equivalence.witness import results, shaped
+from isoconv.equivalence.witness import results, shaped, with_bounds
 from isoconv.ops.recorder import Array
 from isoconv.rewriting.proof.compare import TABLE
 from isoconv.rewriting.proof.field import PRIMES
@@ -96,14 +95,7 @@ class Given(Free):
 
     def _held(self, side: Side, points: Array) -> tuple[Array, Array]:
         arrays = [variable.array for variable in side.weights]
-        found = side.trace(side.shapes, len(points))
-        try:
-            pairs = balls.run(found.graph, side.feeds(len(points), points, arrays))
-        except balls.UndecidedError:
-            values = results(side, points, arrays)
-            return values, np.full(values.shape, np.inf)
-        each = [[part.reshape(len(points), -1) for part in pair] for pair in pairs]
-        return np.concatenate([m for m, _ in each], 1), np.concatenate([r for _, r in each], 1)
+        return with_bounds(side, points, arrays)
 
     def _only_rounded(self, points: Array, x: Array, y: Array) -> bool:
         """Whether all units were run, and each coefficient differs by a few roundings only."""

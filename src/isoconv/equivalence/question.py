@@ -61,7 +61,7 @@ def equivalent(
     if not keep:
         free = Free(left, right)
         reduced = None if free.is_plain() else decide_reduced(left, right)
-        return reduced or free.decide()
+        return free.decide() if reduced is None else reduced
     return decide(left, right)
 
 

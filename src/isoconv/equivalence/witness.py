@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from isoconv.equivalence import balls
 from isoconv.equivalence.answer import Counterexample
 from isoconv.equivalence.sides import Side
 from isoconv.ops.recorder import Array
@@ -82,6 +83,18 @@ def results(side: Side, points: Array, weights: Sequence[Array]) -> Array:
     feeds = side.feeds(len(points), points, weights)
     outputs = run(graph, feeds, precision="float64")
     return np.concatenate([each.reshape(len(points), -1) for each in outputs], 1)
+
+
+def with_bounds(side: Side, points: Array, weights: Sequence[Array]) -> tuple[Array, Array]:
+    """The outputs [points, elements] and how far each may be off; any distance if not known."""
+    graph = side.trace(side.shapes, len(points)).graph
+    try:
+        pairs = balls.run(graph, side.feeds(len(points), points, weights))
+    except balls.UndecidedError:
+        values = results(side, points, weights)
+        return values, np.full(values.shape, np.inf)
+    each = [[part.reshape(len(points), -1) for part in pair] for pair in pairs]
+    return np.concatenate([m for m, _ in each], 1), np.concatenate([r for _, r in each], 1)
 
 
 def _fitted(side: Side, points: Array, wanted: Array) -> list[Array]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -88,6 +87,8 @@ class Comparer:
         self._pullback = pullback
         self.fixed = [{n: f.exactly(v)[None] for n, v in fixed.items()} for f in self.fields]
         self._budget = 4 * WORK
+        self._points: dict[tuple[int, ...], Array] = {}
+        self._factors_of: dict[tuple[Block, int], tuple[Array, int]] = {}
 
     # -- values --------------------------------------------------------------------------------
 
@@ -137,21 +138,33 @@ class Comparer:
 
     def _by_gradients(self, a: Block, b: Block) -> Outcome:
         """For results linear in their weights: what multiplies each weight, at random points."""
-        keys: list[list[tuple[Any, ...]]] = [[], []]
-        rests: list[list[int]] = [[], []]
+        pairs = []
         for prime in range(len(PRIMES)):
-            start = self.random(1, a.inputs, prime=prime)
-            seen = self.random(1, a.outputs, prime=prime)
-            for side, block in enumerate((a, b)):
-                factors, rest = self._factors(block, start, seen, prime)
-                keys[side].append(factors)
-                rests[side].append(rest)
-        if rests[0] != rests[1]:
-            return Outcome()
-        left, right = ([(int(x), int(y)) for x, y in zip(*side, strict=True)] for side in keys)
+            (left, rest), (right, other) = (self._met_by(block, prime) for block in (a, b))
+            pairs.append((left, right))
+            within = np.isin(left[left != 0], right).all() or np.isin(right[right != 0], left).all()
+            if rest != other or not within:
+                return Outcome()
+        left, right = (first * 2**31 + second for first, second in zip(*pairs, strict=True))
         return Outcome(_selection(a, b, left, right), _selection(b, a, right, left))
 
-    def _factors(self, block: Block, start: Array, seen: Array, prime: int) -> tuple[Any, int]:
+    def _met_by(self, block: Block, prime: int) -> tuple[Array, int]:
+        """`_factors` at points that are the same for all blocks of as many inputs and outputs."""
+        key = (block, prime)
+        if key not in self._factors_of:
+            start = self._point(block.inputs, prime, 0)
+            seen = self._point(block.outputs, prime, 1)
+            self._factors_of[key] = self._factors(block, start, seen, prime)
+        return self._factors_of[key]
+
+    def _point(self, *key: int) -> Array:
+        """A random point of so many numbers modulo a prime; the same one whenever asked for."""
+        if key not in self._points:
+            size, prime, _ = key
+            self._points[key] = self.random(1, size, prime=prime)
+        return self._points[key]
+
+    def _factors(self, block: Block, start: Array, seen: Array, prime: int) -> tuple[Array, int]:
         """What multiplies each weight in the sum of the results times `seen`, and the rest."""
         field = self.fields[prime]
         gradient, flow = self._gradient(block)
@@ -314,20 +327,24 @@ def _same(a: Block, b: Block, reason: str) -> Outcome:
     )
 
 
-def _selection(
-    a: Block, b: Block, left: list[tuple[int, int]], right: list[tuple[int, int]]
-) -> Map | None:
-    """Each weight of a as the weight of b that meets the same; None where one has no such."""
-    free: dict[tuple[int, int], list[int]] = {}
-    for place, key in enumerate(right):
-        free.setdefault(key, []).append(place)
+def _selection(a: Block, b: Block, left: Array, right: Array) -> Map | None:
+    """Each weight of a as the weight of b that meets the same; None where one has no such.
+
+    left, right: what each weight of a and of b meets, 0 for nothing. Weights that meet the same
+    are taken in order.
+    """
+    keys, which = np.unique(np.concatenate([left, right]), return_inverse=True)
+    mine, theirs = which[: len(left)], which[len(left) :]
+    counts = [np.bincount(each, minlength=len(keys)) for each in (mine, theirs)]
+    short = counts[0] > counts[1]
+    if (keys[short] != 0).any():
+        return None
+    orders = [np.argsort(each, kind="stable") for each in (mine, theirs)]
+    firsts = [np.cumsum(each) - each for each in counts]
+    turn = np.arange(len(left)) - firsts[0][mine[orders[0]]]
+    fits = turn < counts[1][mine[orders[0]]]
+    places = firsts[1][mine[orders[0]]][fits] + turn[fits]
     select = np.full(len(right), -1)
-    dead = []
-    for place, key in enumerate(left):
-        if free.get(key):
-            select[free[key].pop(0)] = place
-        elif key == (0, 0):
-            dead.append(place)
-        else:
-            return None
-    return Map(a.order, b.order, WEIGHTS, not dead and len(left) == len(right), select=select)
+    select[orders[1][places]] = orders[0][fits]
+    whole = not short.any() and len(left) == len(right)
+    return Map(a.order, b.order, WEIGHTS, whole, select=select)

@@ -17,6 +17,7 @@ from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Node
 from isoconv.ir.sizes import number
 from isoconv.rewriting.proof.field import Array, Field
+from isoconv.rewriting.proof.sparse import is_sparse, spread_out
 
 KEEPS_ZERO = frozenset(
     ["relu", "abs", "sign", "floor", "sqrt", "expm1", "log1p", "tanh", "erf", "sin"]
@@ -254,7 +255,11 @@ def _kernel(w: Array, groups: int) -> Array:
 
 def _face_y(field: Field, node: Node, x: Array, w: Array) -> Array:
     axes, groups, shape = node["axes"], node["groups"], _shape(node)
-    columns = _columns(x, axes, shape[len(shape) - 1 - len(axes) : -1], groups)
+    outputs = shape[len(shape) - 1 - len(axes) : -1]
+    if is_sparse(x):
+        found = spread_out(_flat(x, len(axes)), w[0], axes, groups, outputs, "y", field.prime)
+        return found.reshape(len(x), *shape)
+    columns = _columns(x, axes, outputs, groups)
     y = field.product(columns, _kernel(w[0], groups))
     return y.transpose(1, 0, 2).reshape(len(x), *shape)
 
@@ -262,10 +267,14 @@ def _face_y(field: Field, node: Node, x: Array, w: Array) -> Array:
 def _face_x(field: Field, node: Node, w: Array, y: Array) -> Array:
     axes, groups, shape = node["axes"], node["groups"], _shape(node)
     outputs, taps = y.shape[y.ndim - 1 - len(axes) : -1], [axis.taps for axis in axes]
+    sizes = shape[len(shape) - 1 - len(axes) : -1]
+    if is_sparse(y):
+        found = spread_out(_flat(y, len(axes)), w[0], axes, groups, sizes, "x", field.prime)
+        return found.reshape(len(y), *shape)
     rows = y.reshape(-1, groups, y.shape[-1] // groups).transpose(1, 0, 2)
     columns = field.product(rows, _kernel(w[0], groups).transpose(0, 2, 1))
     columns = columns.reshape(groups, -1, *outputs, *taps, w.shape[-2])
-    x = spread(columns, axes, shape[len(shape) - 1 - len(axes) : -1]) % field.prime
+    x = spread(columns, axes, sizes) % field.prime
     return np.moveaxis(x, 0, -2).reshape(len(y), *shape)
 
 
