@@ -28,6 +28,9 @@ SMALL, CHUNK = 300_000, 128
 WORK = 150_000_000
 """The most products that one table may take; all tables of a comparison take four times that."""
 
+SOME = 30
+"""How many weights are looked at before all are."""
+
 TABLE = 3_000_000
 """The most entries of a table of (input, output) pairs that is written out."""
 
@@ -75,6 +78,23 @@ class Outcome:
         return self.forth is not None and self.back is not None and self.forth.one_to_one
 
 
+@dataclass(frozen=True)
+class Met:
+    """What multiplies each weight of a block at some point, also in order; and the rest."""
+
+    factors: Array
+    ordered: Array
+    rest: int
+
+    def may_be_within(self, other: Met) -> bool:
+        """Whether some of the factors, if they are not 0, are among the other's."""
+        some = self.ordered[:: len(self.ordered) // SOME + 1]
+        if not len(other.ordered):
+            return not some.any()
+        at = np.minimum(np.searchsorted(other.ordered, some), len(other.ordered) - 1)
+        return bool(((other.ordered[at] == some) | (some == 0)).all())
+
+
 class Comparer:
     """Compares blocks of two programs whose fixed inputs have the values `fixed`.
 
@@ -88,7 +108,7 @@ class Comparer:
         self.fixed = [{n: f.exactly(v)[None] for n, v in fixed.items()} for f in self.fields]
         self._budget = 4 * WORK
         self._points: dict[tuple[int, ...], Array] = {}
-        self._factors_of: dict[tuple[Block, int], tuple[Array, int]] = {}
+        self._met_by_block: dict[tuple[Block, int], Met] = {}
 
     # -- values --------------------------------------------------------------------------------
 
@@ -138,24 +158,31 @@ class Comparer:
 
     def _by_gradients(self, a: Block, b: Block) -> Outcome:
         """For results linear in their weights: what multiplies each weight, at random points."""
-        pairs = []
+        sides: list[list[Met]] = [[], []]
+        forth = back = True
         for prime in range(len(PRIMES)):
-            (left, rest), (right, other) = (self._met_by(block, prime) for block in (a, b))
-            pairs.append((left, right))
-            within = np.isin(left[left != 0], right).all() or np.isin(right[right != 0], left).all()
-            if rest != other or not within:
+            left, right = (self._met_by(block, prime) for block in (a, b))
+            sides[0].append(left)
+            sides[1].append(right)
+            forth = forth and left.may_be_within(right)
+            back = back and right.may_be_within(left)
+            if left.rest != right.rest or not (forth or back):
                 return Outcome()
-        left, right = (first * 2**31 + second for first, second in zip(*pairs, strict=True))
-        return Outcome(_selection(a, b, left, right), _selection(b, a, right, left))
+        left_keys, right_keys = (both[0].factors * 2**31 + both[1].factors for both in sides)
+        return Outcome(
+            _selection(a, b, left_keys, right_keys) if forth else None,
+            _selection(b, a, right_keys, left_keys) if back else None,
+        )
 
-    def _met_by(self, block: Block, prime: int) -> tuple[Array, int]:
+    def _met_by(self, block: Block, prime: int) -> Met:
         """`_factors` at points that are the same for all blocks of as many inputs and outputs."""
         key = (block, prime)
-        if key not in self._factors_of:
+        if key not in self._met_by_block:
             start = self._point(block.inputs, prime, 0)
             seen = self._point(block.outputs, prime, 1)
-            self._factors_of[key] = self._factors(block, start, seen, prime)
-        return self._factors_of[key]
+            factors, rest = self._factors(block, start, seen, prime)
+            self._met_by_block[key] = Met(factors, np.sort(factors), rest)
+        return self._met_by_block[key]
 
     def _point(self, *key: int) -> Array:
         """A random point of so many numbers modulo a prime; the same one whenever asked for."""
