@@ -11,7 +11,7 @@ from isoconv.ir.graph import Node, rebuild, rewrite
 from isoconv.ir.ops import OPS, make
 from isoconv.ir.sizes import number
 from isoconv.rewriting.proof.normal import Normal
-from isoconv.rewriting.proof.values import needed
+from isoconv.rewriting.proof.values import KEEPS_ZERO, needed
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,19 @@ class Block:
         return sum(size_of(n) * size_of(n.inputs[1]) // number(n.shape[-1]) for n in forms)
 
     @cached_property
+    def probing(self) -> int:
+        """How many products one run takes for an input that is 0 but for one element."""
+        filled: dict[Node, int] = {}
+        total = 0
+        for node in needed([self.end], {}):
+            if node is self.start:
+                filled[node] = 1
+            else:
+                filled[node], work = _probed(node, [filled[before] for before in node.inputs])
+                total += work
+        return total
+
+    @cached_property
     def degrees(self) -> tuple[float, float]:
         """The degree of the result in the weights and in the input; infinite if no polynomial."""
         by_weights = degree(self.end, set(self.weights))
@@ -64,6 +77,32 @@ class Block:
         """The weights in the order in which they are met, those without effect last."""
         met = [node for node in needed([self.end], {}) if node in set(self.weights)]
         return (*met, *(node for node in self.weights if node not in set(met)))
+
+
+def _probed(node: Node, filled: Sequence[int]) -> tuple[int, int]:
+    """How many elements are not 0 where so many of the operands are not; products that takes."""
+    size = size_of(node)
+    match node.op:
+        case "full":
+            return (0 if node["value"] == 0 else size), 0
+        case "conv" if node["face"] != "w":
+            own = 0 if node["face"] == "y" else 1
+            w = node.inputs[1 - own]
+            each = size_of(w) // number(w.shape[-1])
+            if own == 0:
+                each = size_of(w) // number(w.shape[-2]) // node["groups"]
+            return min(size, filled[own] * each), filled[own] * each
+        case "add" | "sub" | "concat" | "where":
+            return min(size, sum(filled)), 0
+        case "mul":
+            return min(size, *filled), 0
+        case "reshape" | "transpose" | "slice" | "reverse" | "neg" | "cast" | "reduce_sum":
+            return min(size, filled[0]), 0
+        case "pad" if node["value"] == 0:
+            return min(size, filled[0]), 0
+        case name if name in KEEPS_ZERO:
+            return filled[0], 0
+    return size, 0
 
 
 def size_of(node: Node) -> int:

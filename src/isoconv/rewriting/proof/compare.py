@@ -28,8 +28,8 @@ SMALL, CHUNK = 300_000, 128
 WORK = 150_000_000
 """The most products that one table may take; all tables of a comparison take four times that."""
 
-SOME = 30
-"""How many weights are looked at before all are."""
+SOME, FEW = 30, 6
+"""How many weights and how many inputs are looked at before all are."""
 
 TABLE = 3_000_000
 """The most entries of a table of (input, output) pairs that is written out."""
@@ -229,7 +229,7 @@ class Comparer:
         start, seen = self.random(1, b.inputs), self.random(1, b.outputs)
         unmet = self._factors(b, start, seen, 0)[0] != 0
         chosen = np.zeros(0, np.int64)
-        most = min(TABLE // b.outputs, WORK // max(a.work, b.work, 1))
+        most = min(TABLE // b.outputs, WORK // max(a.probing, b.probing, 1))
         while unmet.any():
             touching = self._touching(b, unmet)
             if not touching.size:
@@ -262,10 +262,26 @@ class Comparer:
         """The weights of b that give any function of a, where each pair meets one weight of b."""
         if b.degrees[0] > 1 or max(a.degrees[1], b.degrees[1]) > 1:
             return None
+        if self._solved(a, b, self._few(b)) is None:
+            return None
         inputs = self.telling(a, b)
         if inputs is None:
             return None
-        cost = (len(inputs) + 1) * (3 * b.work + a.work)
+        spot = self._solved(a, b, inputs)
+        if spot is None:
+            return None
+        whole = (spot >= 0).all() and b.parameters == a.parameters and a.degrees[0] <= 1
+        return Map(a.order, b.order, SOLVED, bool(whole), read=Reading(a, b, spot, inputs))
+
+    def _few(self, block: Block) -> Array:
+        """Some inputs, at the ends and in the middle."""
+        return np.unique(np.linspace(0, block.inputs - 1, FEW).astype(np.int64))
+
+    def _solved(self, a: Block, b: Block, inputs: Array) -> Array | None:
+        """Where the table of a says what each weight of b is, -1 for nowhere; None where no
+        weights of b give the table of a for these inputs, or that takes too long.
+        """
+        cost = (len(inputs) + 1) * (3 * b.probing + a.probing)
         if cost > self._budget:
             return None
         self._budget -= cost
@@ -284,10 +300,7 @@ class Comparer:
         met, first = np.unique(index, return_index=True)
         chosen, spot = np.zeros(b.parameters, np.int64), np.full(b.parameters, -1, np.int64)
         chosen[met], spot[met] = values[first], live[first]
-        if (values != chosen[index]).any():
-            return None
-        whole = len(met) == b.parameters == a.parameters and a.degrees[0] <= 1
-        return Map(a.order, b.order, SOLVED, whole, read=Reading(a, b, spot, inputs))
+        return None if (values != chosen[index]).any() else spot
 
     def pattern(self, b: Block, fixed: Array, inputs: Array) -> tuple[Array, Array] | None:
         """Which weight of b each pair meets (-1: none), times what; None if one meets several."""

@@ -91,24 +91,31 @@ class Refuter:
 
     def __init__(self, comparer: Comparer, a: Block, b: Block, run: Run) -> None:
         self.comparer, self.a, self.b, self.run = comparer, a, b, run
-        count = a.inputs
-        few = min(TABLE // a.outputs, WORK // max(a.work, b.work, 1)) // 2
-        self.whole = count <= few
-        self.inputs = np.arange(count)
-        if not self.whole:
-            # The ends, where padding shows, and the middle, where every tap meets an input.
-            third = max(1, min(few, MANY) // 3)
-            middle = count // 2 + np.arange(third) - third // 2
-            self.inputs = np.unique([*range(third), *middle, *range(count - third, count)])
+        self.inputs = np.arange(a.inputs)
 
     def refute(self) -> Refutation | None:
         if self._has_rows():
             return None
+        most = min(TABLE // self.a.outputs, WORK // max(self.a.work, self.b.work, 1)) // 2
+        whole = self.inputs
+        if len(whole) > MANY:
+            # The ends, where padding shows, and the middle, where every tap meets an input.
+            third = max(1, min(most, MANY) // 3)
+            middle = len(whole) // 2 + np.arange(third) - third // 2
+            self.inputs = np.unique(np.concatenate([whole[:third], middle, whole[-third:]]))
+            found = self._by_entries()
+            if found is not None:
+                return found
+            self.inputs = whole
+        return self._by_entries(last=True) if len(whole) <= most else None
+
+    def _by_entries(self, last: bool = False) -> Refutation | None:
+        """last: whether there are no more inputs to look at."""
         found = self._by_ties() or self._by_range()
-        if found is None and self.whole and max(*self.a.degrees[1:], self.b.degrees[1]) <= 1:
+        if found is None and max(*self.a.degrees[1:], self.b.degrees[1]) <= 1:
             polynomials = max(self.a.degrees[0], self.b.degrees[0]) < inf
             if polynomials:
-                found = self._by_dimension() or self._by_span()
+                found = (self._by_dimension() if last else None) or self._by_span()
         return found
 
     def _has_rows(self) -> bool:
@@ -207,18 +214,19 @@ class Refuter:
 
     def _by_span(self) -> Refutation | None:
         comparer, p = self.comparer, PRIMES[0]
-        sample = comparer.table(self.b, comparer.random(1, self.b.parameters))
-        other = comparer.table(self.b, comparer.random(1, self.b.parameters))
+        sample = comparer.table(self.b, comparer.random(1, self.b.parameters), 0, self.inputs)
+        other = comparer.table(self.b, comparer.random(1, self.b.parameters), 0, self.inputs)
         _, first = np.unique(sample * 2**31 + other, return_index=True)
         if len(first) > SPAN:
             return None
-        rows = [np.ones(len(first) + 1, np.int64)]
         spans = []
         for _ in range(len(first) + 2):
             weights = comparer.random(1, self.b.parameters)
-            spans.append(np.append(comparer.table(self.b, weights).reshape(-1)[first], 1))
+            table = comparer.table(self.b, weights, 0, self.inputs)
+            spans.append(np.append(table.reshape(-1)[first], 1))
         weights = comparer.random(1, self.a.parameters)
-        rows = [*spans, np.append(comparer.table(self.a, weights).reshape(-1)[first], 1)]
+        table = comparer.table(self.a, weights, 0, self.inputs)
+        rows = [*spans, np.append(table.reshape(-1)[first], 1)]
         field = comparer.fields[0]
         if field.rank(np.stack(rows) % p) > field.rank(np.stack(spans) % p):
             return Refutation("the linear equations that all its tables satisfy do not hold in a")
