@@ -134,8 +134,11 @@ class Free:
         return self._answer(relation, reasons, self._map(source, target, maps), example)
 
     def _refuted(self) -> Equivalence:
-        first = Refuter(self.comparer, self.left, self.right, self._run(self.a)).refute()
-        second = Refuter(self.comparer, self.right, self.left, self._run(self.b)).refute()
+        one = Refuter(self.comparer, self.left, self.right, self._run(self.a))
+        other = Refuter(self.comparer, self.right, self.left, self._run(self.b))
+        first, second = one.refute_by_few(), other.refute_by_few()
+        if first is None and second is None:
+            first, second = one.refute_by_all(), other.refute_by_all()
         reasons = []
         for found, letter in ((first, "b"), (second, "a")):
             if found is not None:

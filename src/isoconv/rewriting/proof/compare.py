@@ -108,6 +108,7 @@ class Comparer:
         self.fixed = [{n: f.exactly(v)[None] for n, v in fixed.items()} for f in self.fields]
         self._budget = 4 * WORK
         self._points: dict[tuple[int, ...], Array] = {}
+        self._patterns: dict[tuple[Block, bytes], tuple[Array, Array, Array] | None] = {}
         self._met_by_block: dict[tuple[Block, int], Met] = {}
 
     # -- values --------------------------------------------------------------------------------
@@ -281,15 +282,10 @@ class Comparer:
         """Where the table of a says what each weight of b is, -1 for nowhere; None where no
         weights of b give the table of a for these inputs, or that takes too long.
         """
-        cost = (len(inputs) + 1) * (3 * b.probing + a.probing)
-        if cost > self._budget:
+        pattern = self.pattern(b, inputs)
+        if pattern is None or not self._afford(a, len(inputs)):
             return None
-        self._budget -= cost
-        fixed = self.table(b, np.zeros((1, b.parameters), np.int64), 0, inputs)
-        pattern = self.pattern(b, fixed, inputs)
-        if pattern is None:
-            return None
-        which, factor = pattern
+        fixed, which, factor = pattern
         p = PRIMES[0]
         found = (self.table(a, self.random(1, a.parameters), 0, inputs) - fixed) % p
         if found[which < 0].any():
@@ -302,25 +298,45 @@ class Comparer:
         chosen[met], spot[met] = values[first], live[first]
         return None if (values != chosen[index]).any() else spot
 
-    def pattern(self, b: Block, fixed: Array, inputs: Array) -> tuple[Array, Array] | None:
-        """Which weight of b each pair meets (-1: none), times what; None if one meets several."""
-        p, labels = PRIMES[0], self.random(2, b.parameters)
-        tables = [(self.table(b, each[None], 0, inputs) - fixed) % p for each in labels]
+    def pattern(self, b: Block, inputs: Array) -> tuple[Array, Array, Array] | None:
+        """The table of b without weights; which weight each pair meets (-1: none), times what.
+        None if a pair meets several, or that takes too long to find.
+        """
+        key = (b, inputs.tobytes())
+        if key not in self._patterns:
+            self._patterns[key] = self._pattern(b, inputs)
+        return self._patterns[key]
+
+    def _pattern(self, b: Block, inputs: Array) -> tuple[Array, Array, Array] | None:
+        if not self._afford(b, 3 * len(inputs)):
+            return None
+        fixed = self.table(b, np.zeros((1, b.parameters), np.int64), 0, inputs)
+        # One weight meets a pair exactly if its own label is the ratio of what both labels add.
+        p, own = PRIMES[0], self.generator.choice(PRIMES[0] - 1, b.parameters, replace=False) + 1
+        tables = [
+            (self.table(b, labels[None], 0, inputs) - fixed) % p
+            for labels in (np.ones_like(own), own)
+        ]
         live = np.flatnonzero((tables[0] != 0) | (tables[1] != 0))
-        which, factor = (np.full(tables[0].shape, n, np.int64) for n in (-1, 0))
+        which, factor = np.full(fixed.shape, -1), tables[0]
         if not live.size:
-            return which, factor
-        # One weight meets a pair exactly if both labels of it show, in their own ratio.
+            return fixed, which, factor
         below, above = (each.reshape(-1)[live] for each in tables)
-        inverse = self.fields[0].inverse
-        ratios, own = above * inverse(below) % p, labels[1] * inverse(labels[0]) % p
+        ratios = above * self.fields[0].inverse(below) % p
         order = np.argsort(own)
         at = order[np.minimum(np.searchsorted(own[order], ratios), len(order) - 1)]
         if (own[at] != ratios).any():
             return None
         which.reshape(-1)[live] = at
-        factor.reshape(-1)[live] = below * inverse(labels[0][at]) % p
-        return which, factor
+        return fixed, which, factor
+
+    def _afford(self, block: Block, points: int) -> bool:
+        """Takes from what tables may cost; False where too little is left."""
+        cost = (points + 1) * block.probing
+        if cost > self._budget:
+            return False
+        self._budget -= cost
+        return True
 
     # -- applying ------------------------------------------------------------------------------
 

@@ -67,6 +67,8 @@ class Field:
 
     def inverse(self, values: Array) -> Array:
         """1 / values, by Fermat's theorem; 0 for 0."""
+        if values.max(initial=0) <= 1:
+            return values
         result, square, exponent = np.ones_like(values), values, self.prime - 2
         while exponent:
             if exponent & 1:

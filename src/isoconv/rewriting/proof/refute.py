@@ -91,32 +91,39 @@ class Refuter:
 
     def __init__(self, comparer: Comparer, a: Block, b: Block, run: Run) -> None:
         self.comparer, self.a, self.b, self.run = comparer, a, b, run
-        self.inputs = np.arange(a.inputs)
+        self.inputs = np.zeros(0, np.int64)
+        self._most = min(TABLE // a.outputs, WORK // max(a.work, b.work, 1)) // 2
+        linear = max(*a.degrees[1:], b.degrees[1]) <= 1
+        self._polynomial = linear and max(a.degrees[0], b.degrees[0]) < inf
 
     def refute(self) -> Refutation | None:
-        if self._has_rows():
-            return None
-        most = min(TABLE // self.a.outputs, WORK // max(self.a.work, self.b.work, 1)) // 2
-        whole = self.inputs
-        if len(whole) > MANY:
-            # The ends, where padding shows, and the middle, where every tap meets an input.
-            third = max(1, min(most, MANY) // 3)
-            middle = len(whole) // 2 + np.arange(third) - third // 2
-            self.inputs = np.unique(np.concatenate([whole[:third], middle, whole[-third:]]))
-            found = self._by_entries()
-            if found is not None:
-                return found
-            self.inputs = whole
-        return self._by_entries(last=True) if len(whole) <= most else None
+        return self.refute_by_few() or self.refute_by_all()
 
-    def _by_entries(self, last: bool = False) -> Refutation | None:
-        """last: whether there are no more inputs to look at."""
-        found = self._by_ties() or self._by_range()
-        if found is None and max(*self.a.degrees[1:], self.b.degrees[1]) <= 1:
-            polynomials = max(self.a.degrees[0], self.b.degrees[0]) < inf
-            if polynomials:
-                found = (self._by_dimension() if last else None) or self._by_span()
+    def refute_by_few(self) -> Refutation | None:
+        """By the inputs at the ends, where padding shows, and in the middle, where every tap
+        meets an input.
+        """
+        third = max(1, min(self._most, MANY) // 3)
+        if self._has_rows() or self.a.inputs <= third:
+            return None
+        every = np.arange(self.a.inputs)
+        middle = self.a.inputs // 2 + np.arange(third) - third // 2
+        self.inputs = np.unique(np.concatenate([every[:third], middle, every[-third:]]))
+        return self._by_entries()
+
+    def refute_by_all(self) -> Refutation | None:
+        """By all inputs, where they are not too many."""
+        if self._has_rows() or self.a.inputs > self._most:
+            return None
+        self.inputs = np.arange(self.a.inputs)
+        found = self._by_entries()
+        if found is None and self._polynomial:
+            found = self._by_dimension()
         return found
+
+    def _by_entries(self) -> Refutation | None:
+        found = self._by_ties() or self._by_range()
+        return self._by_span() if found is None and self._polynomial else found
 
     def _has_rows(self) -> bool:
         """Whether inputs are numbers of rows, so that units and their negatives mean nothing."""
