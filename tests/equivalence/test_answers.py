@@ -115,6 +115,21 @@ def test_activations_are_compared_piece_by_piece_with_given_weights():
         ),
         ("a_within_b", "Conv1D(4, 2, dilation_rate=2)", "Conv1D(4, 3)", (None, 3), None),
         (
+            "equal",
+            "Cropping2D(1, data_format='channels_first')",
+            "Cropping2D(((1, 1), (1, 1)), data_format='channels_first')",
+            (1, None, None),
+            None,
+        ),
+        ("different", "UpSampling2D((2, 1))", "UpSampling2D((2, 2))", (None, None, 1), None),
+        (
+            "different",
+            "Conv3D(2, 3, dilation_rate=3, padding='same')",
+            "Conv3D(2, 2, dilation_rate=3, padding='same')",
+            (None, None, None, 1),
+            None,
+        ),
+        (
             "different",
             "Conv1D(4, 3, padding='same')",
             "Conv1D(4, 3, padding='causal')",

@@ -12,6 +12,9 @@ from isoconv.equivalence.sides import Shape, Side
 from isoconv.errors import ArgumentError, RuntimeCheckError
 from isoconv.rewriting.proof.values import NotUnderstoodError
 
+SOME = 8
+"""Where sizes are too many to decide all, those up to here are tried for a difference."""
+
 Decide = Callable[[Side, Side], Equivalence]
 
 
@@ -21,11 +24,11 @@ def decide_open(a: Side, b: Side, decide: Decide) -> Equivalence:
         found = bounds([a, b])
     except NotUnderstoodError as error:
         return plain("unknown", a, b, f"not understood with open sizes: {error}")
-    if combinations(found) > MOST:
-        reason = (
-            f"too many sizes to decide ({combinations(found)} of at most {MOST}): {_all(found)}"
-        )
-        return plain("unknown", a, b, reason)
+    every = combinations(found)
+    if every > MOST:
+        refuted = _refuted_at_one(a, b, decide, tuple(min(each.last, SOME) for each in found))
+        reason = f"too many sizes to decide ({every} of at most {MOST}): {_all(found)}"
+        return plain("unknown", a, b, reason) if refuted is None else refuted
     answer: Equivalence | None = None
     for sizes in choices(found):
         taken = [_takes(side, filled(side.open_shapes, sizes)) for side in (a, b)]
@@ -54,6 +57,16 @@ def decide_open(a: Side, b: Side, decide: Decide) -> Equivalence:
     return with_reason(answer, said)
 
 
+def _refuted_at_one(a: Side, b: Side, decide: Decide, sizes: tuple[int, ...]) -> Equivalence | None:
+    """The answer at one choice of sizes if the sides differ there, which is enough."""
+    if not all(_takes(side, filled(side.open_shapes, sizes)) for side in (a, b)):
+        return None
+    now = decide(a, b)
+    if now.relation != "different":
+        return None
+    return with_reason(now, f"decided at the open sizes {sizes}")
+
+
 def _all(found: Sequence[Bound]) -> str:
     """What was decided, axis by axis."""
     if len(set(found)) == 1:
@@ -70,7 +83,7 @@ def _takes(side: Side, shapes: list[Shape]) -> bool:
     except (ArgumentError, RuntimeCheckError):
         return False
     side.shapes = shapes
-    return all(all(shape) for shape in side.output_shapes(shapes))
+    return all(n > 0 for shape in side.output_shapes(shapes) for n in shape)
 
 
 def _not_carried(now: Equivalence, before: Equivalence) -> Equivalence:

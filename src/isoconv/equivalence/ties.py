@@ -129,7 +129,7 @@ class Ties:
             ends = [[dim for dim in dims if dim != 1] for dims in (before, after)]
             if not all(self._is(dims[0]) for dims in ends):
                 raise NotUnderstoodError("a reshape that parts neighbours on an axis of open size")
-            factor = max(1, *(n for dims in ends for n in dims[1:] if isinstance(n, int)))
+            factor = max([1, *(n for dims in ends for n in dims[1:] if isinstance(n, int))])
             self._widen([], ends[0][0], ends[1][0], factor)
 
     def _concat(self, node: Node) -> None:
