@@ -35,8 +35,8 @@ class InternalError(IsoconvError, AssertionError):
     """isoconv contradicts itself: always a defect of ours, never of the user."""
 
 
-# Of what was given, so much is shown: it may come from a file.
-_LONGEST_GIVEN = 1000
+# So many characters are shown of what was given.
+_LONGEST = 1000
 
 
 def explain(where: str, given: object, expected: str, remedy: str = "") -> str:
@@ -45,8 +45,12 @@ def explain(where: str, given: object, expected: str, remedy: str = "") -> str:
     >>> explain("Conv1D 'conv1d': padding", "'sane'", "one of 'valid', 'same', 'causal'")
     "Conv1D 'conv1d': padding: expected one of 'valid', 'same', 'causal'; got 'sane'."
     """
-    shown = str(given)
-    if len(shown) > _LONGEST_GIVEN:
-        shown = f"{shown[:_LONGEST_GIVEN]}... ({len(shown)} characters)"
-    text = f"{where}: expected {expected}; got {shown}."
+    text = f"{where}: expected {expected}; got {abridged(str(given))}."
     return f"{text} {remedy}" if remedy else text
+
+
+def abridged(text: str) -> str:
+    """What came from a user or a file, no longer than a person reads."""
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:_LONGEST]}... ({len(text)} characters)"

@@ -18,7 +18,7 @@ from saved_models import MANY, X, chain, many, network, randomize, shared
 import isoconv
 from isoconv import layers, ops
 from isoconv.errors import ArgumentError, FileError
-from isoconv.models import formats
+from isoconv.models import formats, h5_heaps
 
 
 def edited(path, change):
@@ -443,3 +443,38 @@ def test_errors_quote_no_more_than_a_person_reads():
     with pytest.raises(ArgumentError, match=r"padding.*x\.\.\. \(100002 characters\)") as caught:
         isoconv.Sequential.from_config(config)
     assert len(str(caught.value)) < 1500
+
+
+@pytest.mark.parametrize("end", ["keras", "h5", "weights.h5"])
+def test_texts_that_the_hdf5_library_would_never_end_reading_are_refused(end, tmp_path):
+    """Found by zeroing bytes at random: free space without a size in the heap of texts."""
+    path, model = tmp_path / f"model.{end}", chain(isoconv)
+    model.save_weights(path) if end == "weights.h5" else model.save(path)
+    data = bytearray(path.read_bytes())
+    heap = data.index(b"GCOL")
+    assert h5_heaps.stuck_at(io.BytesIO(bytes(data)), 8) is None
+    size = int.from_bytes(data[heap + 8 : heap + 16], "little")
+    data[heap + 16 : heap + size] = bytes(size - 16)
+    assert h5_heaps.stuck_at(io.BytesIO(bytes(data)), 8) == heap + 16
+    if end == "keras":  # whose members have checksums
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        weights = members["model.weights.h5"]
+        place = path.read_bytes().index(weights)
+        rewritten(path, members | {"model.weights.h5": bytes(data[place : place + len(weights)])})
+    else:
+        path.write_bytes(data)
+    with pytest.raises(FileError, match="heap of texts has no end"):
+        model.load_weights(path)
+    if end != "weights.h5":
+        with pytest.raises(FileError, match="heap of texts has no end"):
+            isoconv.load_model(path)
+
+
+def test_weights_behind_a_link_are_not_followed(tmp_path):
+    model = chain(isoconv)
+    model.save(tmp_path / "other.h5")
+    with h5py.File(tmp_path / "linked.h5", "w") as file:
+        file["model_weights"] = h5py.ExternalLink("other.h5", "/model_weights")
+    with pytest.raises(FileError, match="a link, which is not followed"):
+        model.load_weights(tmp_path / "linked.h5")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isoconv import registry
-from isoconv.errors import ArgumentError, FileError
+from isoconv.errors import ArgumentError, FileError, abridged
 from isoconv.models import ignored_masks, keras2, mask_steps, operations
 from isoconv.models.model import Model
 from isoconv.ops.variable import without_initial_values
@@ -68,7 +68,7 @@ def model_of(config: dict[str, Any], part: str, custom_objects: Mapping[str, Any
         except FileError:
             raise
         except _WRONG_CONFIG as error:
-            raise FileError(f"{part}: {type(error).__name__}: {error}") from error
+            raise FileError(f"{part}: {type(error).__name__}: {abridged(str(error))}") from error
 
 
 def _made(config: dict[str, Any], part: str) -> Model:
@@ -91,8 +91,8 @@ def _refuse_unknown(config: Any, part: str) -> None:
         raise FileError(f"{part} is nested too deeply.") from error
     if missing:
         raise FileError(
-            f"{part} needs what isoconv does not have: {', '.join(missing)}. Give classes and "
-            "functions of your own as custom_objects={name: class}, or register them with "
+            f"{part} needs what isoconv does not have: {abridged(', '.join(missing))}. Give classes "
+            "and functions of your own as custom_objects={name: class}, or register them with "
             "@isoconv.register_keras_serializable()."
         )
 

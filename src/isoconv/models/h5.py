@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 
 from isoconv.errors import FileError, explain
+from isoconv.models import h5_heaps
 from isoconv.models.states import OPTIMIZER, State
 from isoconv.ops.variable import Variable
 
@@ -104,10 +105,20 @@ def opened(source: Path | BytesIO, states: Sequence[State], name: str) -> Iterat
         raise FileError(
             explain(name, f"{size} bytes", f"the {wanted} bytes of the model's weights")
         )
+    with reading(source, name) as file:
+        yield file
+
+
+@contextmanager
+def reading(source: Path | BytesIO, name: str) -> Iterator[Any]:
+    """The file, read only. FileError for what is damaged inside; where there is none, its own."""
     try:
         with h5py.File(source, "r") as file:
+            stuck = h5_heaps.stuck_at(source, file.id.get_create_plist().get_sizes()[1])
+            if stuck is not None:
+                raise FileError(f"{name}: damaged: its heap of texts has no end at byte {stuck}.")
             yield file
-    except FileError:
+    except (FileError, FileNotFoundError):
         raise
     except _DAMAGE as error:
         raise FileError(f"{name}: not an HDF5 file that can be read ({error}).") from error

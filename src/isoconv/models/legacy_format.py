@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from isoconv import registry
 from isoconv.errors import ArgumentError, FileError
 from isoconv.models import from_config, h5, keras2, legacy_optimizer, legacy_weights, weights_format
@@ -80,13 +78,8 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool) ->
 
 
 def _attributes(path: Path) -> tuple[Any, Any]:
-    try:
-        with h5py.File(path, "r") as file:
-            return file.attrs.get("model_config"), file.attrs.get("training_config")
-    except FileNotFoundError:
-        raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise FileError(f"{path}: not an HDF5 file that can be read ({error}).") from error
+    with h5.reading(path, str(path)) as file:
+        return file.attrs.get("model_config"), file.attrs.get("training_config")
 
 
 def _compile_config(training: Any, part: str) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from isoconv.errors import FileError
@@ -27,14 +26,12 @@ MODEL_GROUP, OWN_GROUP = "model_weights", "top_level_model_weights"
 
 def is_legacy(path: Path) -> bool:
     """Whether a file has its weights in this layout."""
-    try:
-        with h5py.File(path, "r") as file:
-            where = file.get(MODEL_GROUP, file)
-            return "layer_names" in where.attrs or "layer_names0" in where.attrs
-    except FileNotFoundError:
-        raise
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise FileError(f"{path}: not an HDF5 file that can be read ({error}).") from error
+    with h5.reading(path, str(path)) as file:
+        try:
+            where = h5.item(file, MODEL_GROUP) or file
+        except Misfit as error:
+            raise FileError(f"{path}: {error}.") from error
+        return "layer_names" in where.attrs or "layer_names0" in where.attrs
 
 
 # -- reading ----------------------------------------------------------------------------------
