@@ -179,7 +179,7 @@ def deserialize(
     if config["class_name"] == "__ellipsis__":
         return ...
     if config["class_name"] in ("__numpy__", "__tensor__"):
-        return np.array(config["config"]["value"], np.dtype(str(config["config"]["dtype"])))
+        return _array(config["config"])
     target = _named(config, kind)
     if config["class_name"] == "function":
         return target
@@ -191,6 +191,15 @@ def deserialize(
     if config.get(IGNORES_MASKS):
         made.ignores_masks = True
     return made
+
+
+def _array(config: Mapping[str, Any]) -> Any:
+    """The array that data describes. Only names of dtypes reach NumPy, which reads more in text."""
+    with naming_config("array"):
+        kind = np.dtype(config["dtype"] if str(config["dtype"]).isidentifier() else None)
+        if kind.name != config["dtype"] or kind.kind not in "fiub":
+            raise ArgumentError(explain("array: dtype", repr(config["dtype"]), "one of numbers"))
+        return np.array(config["value"], kind)
 
 
 @contextmanager

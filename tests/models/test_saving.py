@@ -16,7 +16,7 @@ import pytest
 from saved_models import MANY, X, chain, many, network, randomize, shared
 
 import isoconv
-from isoconv import layers, ops
+from isoconv import layers, ops, registry
 from isoconv.errors import ArgumentError, FileError
 from isoconv.models import formats, h5_heaps
 
@@ -435,6 +435,15 @@ def test_configs_that_describe_no_model_name_the_part(name):
     HOSTILE_CONFIGS[name](config)
     with pytest.raises(ArgumentError, match=r"config|name among|layers|Conv1D"):
         isoconv.Model.from_config(config)
+
+
+@pytest.mark.parametrize("dtype", ["O", "object", "0", "f4,f4", "(2,)f4", "S9", "nothing", 7, None])
+def test_arrays_in_configs_are_of_numbers(dtype):
+    data = {"class_name": "__numpy__", "config": {"value": [1, 2], "dtype": dtype}}
+    with pytest.raises(ArgumentError, match="array: (dtype|config)"):
+        registry.deserialize(data)
+    read = registry.deserialize(registry.serialize(np.array([1, 2], "int16")))
+    assert (read.dtype, read.tolist()) == ("int16", [1, 2])
 
 
 def test_errors_quote_no_more_than_a_person_reads():

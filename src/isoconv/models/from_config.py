@@ -91,8 +91,8 @@ def _refuse_unknown(config: Any, part: str) -> None:
         raise FileError(f"{part} is nested too deeply.") from error
     if missing:
         raise FileError(
-            f"{part} needs what isoconv does not have: {abridged(', '.join(missing))}. Give classes "
-            "and functions of your own as custom_objects={name: class}, or register them with "
+            f"{part} needs what isoconv does not have: {abridged(', '.join(missing))}. Give "
+            "classes and functions of your own as custom_objects={name: class}, or register them with "
             "@isoconv.register_keras_serializable()."
         )
 
