@@ -440,7 +440,7 @@ def test_configs_that_describe_no_model_name_the_part(name):
 @pytest.mark.parametrize("dtype", ["O", "object", "0", "f4,f4", "(2,)f4", "S9", "nothing", 7, None])
 def test_arrays_in_configs_are_of_numbers(dtype):
     data = {"class_name": "__numpy__", "config": {"value": [1, 2], "dtype": dtype}}
-    with pytest.raises(ArgumentError, match="array: (dtype|config)"):
+    with pytest.raises(ArgumentError, match=r"array: (dtype|config)"):
         registry.deserialize(data)
     read = registry.deserialize(registry.serialize(np.array([1, 2], "int16")))
     assert (read.dtype, read.tolist()) == ("int16", [1, 2])
@@ -478,6 +478,13 @@ def test_texts_that_the_hdf5_library_would_never_end_reading_are_refused(end, tm
     if end != "weights.h5":
         with pytest.raises(FileError, match="heap of texts has no end"):
             isoconv.load_model(path)
+
+
+def test_a_config_that_is_no_text_is_refused(tmp_path):
+    with h5py.File(tmp_path / "empty.h5", "w") as file:
+        file.attrs["model_config"] = h5py.Empty("f4")
+    with pytest.raises(FileError, match="model_config is damaged"):
+        isoconv.load_model(tmp_path / "empty.h5")
 
 
 def test_weights_behind_a_link_are_not_followed(tmp_path):

@@ -33,7 +33,7 @@ def parse(data: bytes | str, part: str) -> dict[str, Any]:
     """The JSON of a model's config. part: what of which file it is, for errors."""
     try:
         config = json.loads(data)
-    except (ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise FileError(f"{part} is damaged ({error}).") from error
     if not isinstance(config, dict) or "class_name" not in config:
         raise FileError(f"{part} describes no model.")
@@ -90,9 +90,10 @@ def _refuse_unknown(config: Any, part: str) -> None:
     except RecursionError as error:
         raise FileError(f"{part} is nested too deeply.") from error
     if missing:
+        listed = abridged(", ".join(missing))
         raise FileError(
-            f"{part} needs what isoconv does not have: {abridged(', '.join(missing))}. Give "
-            "classes and functions of your own as custom_objects={name: class}, or register them with "
+            f"{part} needs what isoconv does not have: {listed}. Give classes and functions "
+            "of your own as custom_objects={name: class}, or register them with "
             "@isoconv.register_keras_serializable()."
         )
 
