@@ -1,12 +1,16 @@
 """The modules of isoconv.torch are PyTorch's, to every derivative, under its compiler and exporter,
 in the place of its own; and the program of a web page on kernels of other ranks holds."""
 
+import copy
+import pickle
+
 import pytest
 import torch
+import torch.utils.checkpoint
 from torch import nn
 
 from isoconv.errors import ArgumentError, ShapeError
-from isoconv.torch import accelerate
+from isoconv.torch import accelerate, choosing, report
 from isoconv.torch import nn as ours
 
 LAYERS = {
@@ -203,6 +207,69 @@ def test_accelerate_keeps_parameters_hooks_and_state():
     assert names == list(model.state_dict())
     assert held == [id(p) for p in model.parameters()]
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize("faster", ["isoconv", "PyTorch"])
+def test_what_pytorch_computes_faster_is_left_to_it(monkeypatch, faster):
+    asked = []
+
+    def measure(form, face, x, *_):
+        asked.append((face, tuple(x.shape)))
+        both = (1.0, 2.0) if faster == "isoconv" else (2.0, 1.0)
+        return choosing.Measured(tuple(x.shape), True, *both)
+
+    monkeypatch.setattr(choosing, "_measure", measure)
+    monkeypatch.setattr(choosing, "_known", {})
+    model = Network()
+    model.other = type("Other", (nn.Linear,), {})(2, 2)
+    x = torch.randn(4, 3, 20)
+    expected = model(x)
+    theirs = gradients_of(model, x)
+    accelerate(model)
+    for _ in range(2):
+        found = gradients_of(model, x)
+        same = [torch.equal(*each) for each in zip(found, theirs, strict=True)]
+        assert all(same) == (faster == "PyTorch")
+        close(found, theirs, torch.float32)
+    assert asked == [("y", (4, 3, 20)), ("x", (4, 8, 20)), ("y", (4, 4))]
+    lines = report(model).splitlines()
+    assert [line.split()[-1] for line in lines if "training" in line] == [faster] * 3
+    assert "other: Other: PyTorch, as it is of a subclass" in report(model)
+    for one in (copy.deepcopy(model), pickle.loads(pickle.dumps(model.conv))):
+        assert "Conv1d: no input yet" in report(one)
+    assert "torch.bfloat16" in report(accelerate(nn.Linear(2, 3, dtype=torch.bfloat16)))
+    assert "isoconv, as" in report(ours.Linear(2, 3))
+    close([copy.deepcopy(model)(x)], [expected], torch.float32)
+
+
+def gradients_of(model, x):
+    """The output, and the gradients by the parameters that it has any by."""
+    y = model(x)
+    found = torch.autograd.grad(y.square().sum(), list(model.parameters()), allow_unused=True)
+    return [y, *[each for each in found if each is not None]]
+
+
+def test_both_sides_are_measured_once_for_each_kind_of_input(monkeypatch):
+    monkeypatch.setattr(choosing, "_known", {})
+    monkeypatch.setattr(choosing, "_SECONDS", 0.0)
+    model = accelerate(
+        nn.Sequential(nn.Conv1d(3, 4, 3, padding="same"), nn.ConvTranspose1d(4, 2, 4, 2))
+    )
+    x = torch.randn(2, 3, 9)
+    checkpoint = torch.utils.checkpoint.checkpoint
+    for _ in range(2):
+        checkpoint(model, x, use_reentrant=False).sum().backward()
+        with torch.no_grad():
+            model(x)
+    measured = [list(each.choices.found.values()) for each in model]
+    assert [[one.trained for one in each] for each in measured] == [[True, False]] * 2
+    assert all(one.ours > 0 and one.theirs > 0 for each in measured for one in each)
+    torch.use_deterministic_algorithms(True)
+    try:
+        model(x[:1])
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert [len(each.choices.found) for each in model] == [2, 2]
 
 
 def test_a_training_run_is_that_of_pytorch():

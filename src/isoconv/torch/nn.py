@@ -10,13 +10,15 @@ after), one an axis.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from isoconv import optional
 from isoconv.errors import ArgumentError, ShapeError, explain
 from isoconv.ir import geometry
-from isoconv.torch.operator import form
+from isoconv.torch.choosing import Choices, is_left
+from isoconv.torch.form import Form, form_of
+from isoconv.torch.operator import form, is_plain, solve
 
 torch: Any = optional.require("torch", "torch")
 
@@ -34,19 +36,17 @@ _DTYPES = (torch.float32, torch.float64)
 _MODES = ("zeros", "reflect", "replicate", "circular")
 
 
-def is_ours(*tensors: Any) -> bool:
+def is_ours(x: Any, weight: Any) -> bool:
     """Whether the kernels take these tensors: dense, of one floating dtype, on a CPU."""
-    dtype = tensors[0].dtype
+    dtype = x.dtype
     return (
         dtype in _DTYPES
+        and dtype is weight.dtype
+        and x.is_cpu
+        and weight.is_cpu
+        and x.layout is torch.strided
+        and weight.layout is torch.strided
         and not torch.is_autocast_enabled("cpu")
-        and all(
-            each.dtype == dtype
-            and each.device.type == "cpu"
-            and each.layout == torch.strided
-            and not each.is_quantized
-            for each in tensors
-        )
     )
 
 
@@ -96,6 +96,8 @@ class _Conv(torch.nn.modules.conv._ConvNd):  # type: ignore[misc]
 
     rank: int
     is_transposed = False
+    # Set by `accelerate`: what PyTorch computes faster is left to it.
+    choices: Choices | None = None
 
     def __init__(
         self,
@@ -164,47 +166,87 @@ class _Conv(torch.nn.modules.conv._ConvNd):  # type: ignore[misc]
             raise ShapeError(explain(f"{type(self).__name__}: input", given, expected))
         return x
 
-    def _solve(self, face: str, x: Any, lengths: Sequence[int], pairs: Any) -> Any:
-        """The form solved for its output (face "y") or, for transposes, for its input ("x")."""
-        given = (x, self.weight) if face == "y" else (self.weight, x)
+    def _arguments(self, pairs: Any) -> tuple[Any, ...]:
+        """What the operator takes after the lengths."""
         channels, filters = self.in_channels, self.out_channels
         if self.is_transposed:
             channels, filters = filters, channels
-        return form(
-            face,
-            *given,
-            self.bias,
-            list(lengths),
+        return (
             channels,
             filters,
             self.kernel_size,
             self.stride,
             self.dilation,
-            [low for low, _ in pairs],
-            [high for _, high in pairs],
+            tuple([low for low, _ in pairs]),
+            tuple([high for _, high in pairs]),
             self.groups,
         )
+
+    def _form(self, x: Any, resolved: Callable[..., Any], more: tuple[Any, ...]) -> Form:
+        """The form for a batch x.
+
+        resolved: gives the lengths and the padding of a batch, unless they are known for a layer of
+        the same numbers. more: what they follow from besides; the last is an argument of
+        `resolved`.
+        """
+        key = (
+            self.is_transposed,
+            x.shape,
+            self.in_channels,
+            self.out_channels,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
+            *more,
+        )
+        known = _FORMS.get(key)
+        if known is None:
+            lengths, pairs = resolved(x, more[-1])[:2]
+            if len(_FORMS) >= _MOST_FORMS:
+                _FORMS.clear()
+            known = _FORMS[key] = form_of(tuple(lengths), *self._arguments(pairs))
+        return known
+
+
+# The forms of layers, by all numbers that they follow from.
+_FORMS: dict[Any, Form] = {}
+_MOST_FORMS = 4096
 
 
 class _Forward(_Conv):
     """Convolutions."""
 
     def forward(self, x: Any) -> Any:
-        given = self._batched(x)
-        pairs = self._pairs(given.shape[2:])
-        if self.padding_mode != "zeros":
-            given = torch.nn.functional.pad(given, _flat(pairs), mode=self.padding_mode)
-            pairs = [(0, 0)] * len(pairs)
-        lengths = given.shape[2:]
-        self._check_fit(lengths, pairs)
-        if is_ours(given, self.weight):
-            y = self._solve("y", given, lengths, pairs)
+        given, padded = self._batched(x), self.padding_mode != "zeros"
+        if padded:
+            pads = _flat(self._pairs(given.shape[2:]))
+            given = torch.nn.functional.pad(given, pads, mode=self.padding_mode)
+        weight, bias, choices = self.weight, self.bias, self.choices
+        ours = is_ours(given, weight)
+        if ours and is_plain(given, weight, bias):
+            known = self._form(given, self._resolved, (padded,))
+            if choices is not None and is_left(choices, known, "y", given, weight, bias):
+                return super().forward(x)
+            y = solve(known, "y", given, weight, bias)
+        elif ours:
+            lengths, pairs = self._resolved(given, padded)
+            y = form("y", given, weight, bias, list(lengths), *self._arguments(pairs))
         else:
-            padded = torch.nn.functional.pad(given, _flat(pairs))
+            pairs = self._resolved(given, padded)[1]
+            edged = torch.nn.functional.pad(given, _flat(pairs))
             convolve = getattr(torch.nn.functional, f"conv{len(pairs)}d")
             options = (self.stride, 0, self.dilation, self.groups)
-            y = convolve(padded, self.weight, self.bias, *options)
+            y = convolve(edged, weight, bias, *options)
         return y if x.dim() == given.dim() else y.squeeze(0)
+
+    def _resolved(self, x: Any, padded: bool) -> tuple[Any, Any]:
+        """The lengths of a batch, and the padding; none is left where it was padded already."""
+        lengths = x.shape[2:]
+        pairs = [(0, 0)] * len(lengths) if padded else self._pairs(lengths)
+        self._check_fit(lengths, pairs)
+        return lengths, pairs
 
     def _check_fit(self, lengths: Sequence[int], pairs: Any) -> None:
         numbers = zip(lengths, pairs, self.kernel_size, self.dilation, strict=True)
@@ -263,23 +305,40 @@ class _Transposed(_Conv):
 
     def forward(self, x: Any, output_size: Any = None) -> Any:
         given = self._batched(x)
-        pairs = self._pairs(given.shape[2:])
-        smallest = self._lengths(given.shape[2:], pairs)
+        wanted = None if output_size is None else tuple(output_size)
+        weight, bias, choices = self.weight, self.bias, self.choices
+        ours = is_ours(given, weight)
+        if ours and is_plain(given, weight, bias):
+            known = self._form(given, self._resolved, (self.output_padding, wanted))
+            if choices is not None and is_left(choices, known, "x", given, weight, bias):
+                return super().forward(x, output_size)
+            y = solve(known, "x", weight, given, bias)
+        else:
+            lengths, highs, extra = self._resolved(given, wanted)
+            if ours:
+                y = form("x", weight, given, bias, lengths, *self._arguments(highs))
+            else:
+                y = self._by_torch(given, self._pairs(given.shape[2:]), extra)
+        return y if x.dim() == given.dim() else y.squeeze(0)
+
+    def _resolved(self, x: Any, wanted: tuple[int, ...] | None) -> tuple[Any, Any, Any]:
+        """The lengths of the output for a batch, the padding, and what of the lengths is added.
+
+        wanted: the output's size, if it was given.
+        """
+        pairs = self._pairs(x.shape[2:])
+        smallest = self._lengths(x.shape[2:], pairs)
         extra = self.output_padding
-        if output_size is not None:
-            wanted = tuple(output_size)[-len(smallest) :]
-            extra = tuple(int(n) - s for n, s in zip(wanted, smallest, strict=True))
+        if wanted is not None:
+            sizes = wanted[-len(smallest) :]
+            extra = tuple(int(n) - s for n, s in zip(sizes, smallest, strict=True))
             if not all(0 <= e < s for e, s in zip(extra, self.stride, strict=True)):
                 where = f"{type(self).__name__}: output_size"
                 expected = f"from {tuple(smallest)} to less than a stride more"
-                raise ShapeError(explain(where, tuple(output_size), expected))
+                raise ShapeError(explain(where, wanted, expected))
         lengths = [n + e for n, e in zip(smallest, extra, strict=True)]
-        if is_ours(given, self.weight):
-            highs = [(low, high - e) for (low, high), e in zip(pairs, extra, strict=True)]
-            y = self._solve("x", given, lengths, highs)
-        else:
-            y = self._by_torch(given, pairs, extra)
-        return y if x.dim() == given.dim() else y.squeeze(0)
+        highs = [(low, high - e) for (low, high), e in zip(pairs, extra, strict=True)]
+        return lengths, highs, extra
 
     def _lengths(self, lengths: Sequence[int], pairs: Any) -> list[int]:
         """The sizes of the output, if nothing is added to it."""
@@ -335,13 +394,24 @@ class ConvTranspose3d(_Transposed, torch.nn.ConvTranspose3d):  # type: ignore[mi
 class Linear(torch.nn.Linear):  # type: ignore[misc]
     """`torch.nn.Linear` on these kernels: the form without axes; x (..., features)."""
 
+    # Set by `accelerate`, as for the convolutions.
+    choices: Choices | None = None
+
     def forward(self, x: Any) -> Any:
-        if not is_ours(x, self.weight):
+        weight, bias, choices = self.weight, self.bias, self.choices
+        if not is_ours(x, weight):
             return super().forward(x)
         inputs, outputs = self.in_features, self.out_features
         if not x.dim() or x.shape[-1] != inputs:
             given = f"shape {tuple(x.shape)}"
             raise ShapeError(explain("Linear: input", given, f"(..., {inputs})"))
-        rows = x.reshape(-1, inputs)
-        y = form("y", rows, self.weight, self.bias, [], inputs, outputs, [], [], [], [], [], 1)
-        return y.reshape(*x.shape[:-1], outputs)
+        rows = x if x.dim() == 2 else x.reshape(-1, inputs)
+        arguments = ((), inputs, outputs, (), (), (), (), (), 1)
+        if is_plain(rows, weight, bias):
+            known = form_of(*arguments)
+            if choices is not None and is_left(choices, known, "y", rows, weight, bias):
+                return super().forward(x)
+            y = solve(known, "y", rows, weight, bias)
+        else:
+            y = form("y", rows, weight, bias, *arguments)
+        return y if x.dim() == 2 else y.reshape(*x.shape[:-1], outputs)

@@ -103,19 +103,23 @@ def is_plain(*tensors: Any) -> bool:
     """Whether PyTorch's dispatcher, which takes longer than a small layer, may be left out: nobody
     traces, and the tensors (or None) are no more than numbers in memory.
     """
-    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
+    if _is_compiling() or _dispatching():
         return False
-    return all(map(_is_plain, tensors))
+    for tensor in tensors:
+        if tensor is not None and (
+            type(tensor) not in _PLAIN
+            or _is_wrapped(tensor)
+            or tensor.is_neg()
+            or tensor._is_zerotensor()
+        ):
+            return False
+    return True
 
 
-_PLAIN = (torch.Tensor, torch.nn.Parameter, type(None))
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
 _is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
-
-
-def _is_plain(tensor: Any) -> bool:
-    if type(tensor) not in _PLAIN:
-        return False
-    return tensor is None or not (_is_wrapped(tensor) or tensor.is_neg() or tensor._is_zerotensor())
+_is_compiling = torch.compiler.is_compiling
+_dispatching = torch._C._len_torch_dispatch_stack
 
 
 def solve(form: Form, face: str, first: Any, second: Any, bias: Any) -> Any:
