@@ -33,6 +33,7 @@ _WRONG_CONFIG = (
     RecursionError,
     TypeError,
     ValueError,
+    ZeroDivisionError,
 )
 
 # What a layer's data says that takes no masks from its inputs, as it does in Keras.

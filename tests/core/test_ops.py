@@ -223,6 +223,19 @@ def test_windows(rank, padding, stride, data_format):
         close(ops.separable_conv(x, w, p, **options), keras.ops.separable_conv(x, w, p, **options))
 
 
+@pytest.mark.parametrize("number", [0, -1, 1.5, (0,), (1, 1), "a", None])
+def test_windows_of_no_size_are_refused(number):
+    x, w = numbers(1, 8, 3), numbers(3, 3, 3)
+    calls = {
+        "strides": lambda: ops.conv(x, w, strides=number),
+        "dilation_rate": lambda: ops.conv_transpose(x, w, dilation_rate=number),
+        "pool_size": lambda: ops.max_pool(x, number, 1),
+    }
+    for name, call in calls.items():
+        with pytest.raises(ArgumentError, match=f"{name}: expected an integer of at least 1"):
+            call()
+
+
 def test_numbers_take_the_dtype_of_tensors():
     x = np.ones(2, "float32")
     assert ops.add(x, 1).dtype == ops.add(x, 2.5).dtype == ops.multiply(np.float64(2), x).dtype

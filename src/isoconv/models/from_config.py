@@ -26,6 +26,7 @@ _WRONG_CONFIG = (
     RecursionError,
     TypeError,
     ValueError,
+    ZeroDivisionError,
 )
 
 

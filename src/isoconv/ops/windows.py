@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any
+
+import numpy as np
 
 from isoconv import settings
 from isoconv.errors import ArgumentError, ShapeError, explain
@@ -161,11 +163,13 @@ def _sum_windows(x: Tensor, axes: tuple[Axis, ...], channels: Any) -> Tensor:
 # -- geometry ---------------------------------------------------------------------------------
 
 
-def per_axis(value: Any, rank: int, name: str) -> tuple[int, ...]:
-    """A number for each axis, from one number or one an axis."""
-    numbers = (value,) * rank if isinstance(value, int) else tuple(value)
-    if len(numbers) != rank:
-        raise ArgumentError(explain(name, value, f"an integer or {rank} of them"))
+def per_axis(value: Any, rank: int, name: str, least: int = 1) -> tuple[int, ...]:
+    """A number of at least `least` for each axis, from one number or one an axis."""
+    numbers = tuple(value) if isinstance(value, Iterable) else (value,) * rank
+    whole = all(isinstance(each, int | np.integer) and each >= least for each in numbers)
+    if len(numbers) != rank or not whole:
+        expected = f"an integer of at least {least}, or {rank} of them"
+        raise ArgumentError(explain(name, repr(value), expected))
     return tuple(int(number) for number in numbers)
 
 
@@ -244,7 +248,7 @@ def transpose_axes(
     rank = len(lengths)
     extra = (None,) * rank
     if output_padding is not None:
-        extra = per_axis(output_padding, rank, "output_padding")  # type: ignore[assignment]
+        extra = per_axis(output_padding, rank, "output_padding", 0)  # type: ignore[assignment]
     each = zip(
         lengths,
         taps,
