@@ -87,6 +87,35 @@ def test_linear_is_that_of_pytorch(shape):
     close(gradients(mine, x), gradients(theirs, x))
 
 
+POOLS = {
+    "MaxPool1d": [((2, 3, 17), (2,)), ((2, 3, 17), (3, 2, 1)), ((1, 1, 9), (2, 1, 1, 3))],
+    "MaxPool2d": [((2, 3, 9, 8), (2,)), ((2, 3, 9, 8), ((3, 2), (2, 1), (1, 0), (1, 2)))],
+    "MaxPool3d": [((1, 2, 5, 6, 7), (2,)), ((1, 2, 5, 6, 7), (3, 1, 1))],
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(("name", "case"), [(k, n) for k in POOLS for n in range(len(POOLS[k]))])
+def test_max_pooling_is_that_of_pytorch_to_every_derivative(name, case, dtype):
+    shape, args = POOLS[name][case]
+    theirs, mine = getattr(nn, name)(*args), getattr(ours, name)(*args)
+    x = torch.randn(shape, dtype=dtype)
+    x.flatten()[::5] = 1.5
+    last = x.transpose(1, -1).contiguous().transpose(1, -1)
+    for given in (x, last, x[0], x[:0], x.expand(2, *shape)[0], torch.full_like(x, -torch.inf)):
+        close(gradients(mine, given), gradients(theirs, given), dtype)
+    apart = torch.randperm(x.numel(), dtype=torch.float64).view(shape).requires_grad_()
+    assert torch.autograd.gradgradcheck(mine, (apart,), fast_mode=True)
+    x.flatten()[3] = torch.nan
+    torch.testing.assert_close(mine(x), theirs(x), rtol=0, atol=0, equal_nan=True)
+    said = []
+    for layer in (theirs, mine):
+        with pytest.raises(RuntimeError) as error:
+            layer(x[(slice(None), slice(None), *[slice(0)] * (x.dim() - 2))])
+        said.append(str(error.value))
+    assert said[0] == said[1]
+
+
 @pytest.mark.parametrize("frozen", [(), ("weight",), ("bias",), ("weight", "bias")])
 def test_only_what_is_asked_for_is_differentiated(frozen):
     theirs, mine = pair("ConvTranspose1d", 4, 6, 3)
@@ -213,10 +242,11 @@ def test_accelerate_keeps_parameters_hooks_and_state():
 def test_what_pytorch_computes_faster_is_left_to_it(monkeypatch, faster):
     asked = []
 
-    def measure(form, face, x, *_):
-        asked.append((face, tuple(x.shape)))
-        both = (1.0, 2.0) if faster == "isoconv" else (2.0, 1.0)
-        return choosing.Measured(tuple(x.shape), True, *both)
+    def measure(mine, theirs, shape, trained):
+        asked.append(shape)
+        return choosing.Measured(
+            shape, trained, *((1.0, 2.0) if faster == "isoconv" else (2.0, 1.0))
+        )
 
     monkeypatch.setattr(choosing, "_measure", measure)
     monkeypatch.setattr(choosing, "_known", {})
@@ -231,7 +261,7 @@ def test_what_pytorch_computes_faster_is_left_to_it(monkeypatch, faster):
         same = [torch.equal(*each) for each in zip(found, theirs, strict=True)]
         assert all(same) == (faster == "PyTorch")
         close(found, theirs, torch.float32)
-    assert asked == [("y", (4, 3, 20)), ("x", (4, 8, 20)), ("y", (4, 4))]
+    assert asked == [(4, 3, 20), (4, 8, 20), (4, 4)]
     lines = report(model).splitlines()
     assert [line.split()[-1] for line in lines if "training" in line] == [faster] * 3
     assert "other: Other: PyTorch, as it is of a subclass" in report(model)
@@ -253,7 +283,9 @@ def test_both_sides_are_measured_once_for_each_kind_of_input(monkeypatch):
     monkeypatch.setattr(choosing, "_known", {})
     monkeypatch.setattr(choosing, "_SECONDS", 0.0)
     model = accelerate(
-        nn.Sequential(nn.Conv1d(3, 4, 3, padding="same"), nn.ConvTranspose1d(4, 2, 4, 2))
+        nn.Sequential(
+            nn.Conv1d(3, 4, 3, padding="same"), nn.ConvTranspose1d(4, 2, 4, 2), nn.MaxPool1d(2)
+        )
     )
     x = torch.randn(2, 3, 9)
     checkpoint = torch.utils.checkpoint.checkpoint
@@ -262,14 +294,14 @@ def test_both_sides_are_measured_once_for_each_kind_of_input(monkeypatch):
         with torch.no_grad():
             model(x)
     measured = [list(each.choices.found.values()) for each in model]
-    assert [[one.trained for one in each] for each in measured] == [[True, False]] * 2
+    assert [[one.trained for one in each] for each in measured] == [[True, False]] * 3
     assert all(one.ours > 0 and one.theirs > 0 for each in measured for one in each)
     torch.use_deterministic_algorithms(True)
     try:
         model(x[:1])
     finally:
         torch.use_deterministic_algorithms(False)
-    assert [len(each.choices.found) for each in model] == [2, 2]
+    assert [len(each.choices.found) for each in model] == [2, 2, 2]
 
 
 def test_a_training_run_is_that_of_pytorch():

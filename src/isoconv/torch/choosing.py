@@ -4,7 +4,7 @@ kept for the process, and told by `report`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,15 +54,31 @@ class Choices:
 _known: dict[Any, Measured] = {}
 
 
-def is_left(choices: Choices, form: Form, face: str, x: Any, weight: Any, bias: Any) -> bool:
-    """Whether a layer, which solves the form for `face`, is left to PyTorch for this input.
+Needs = tuple[bool, bool]
+"""Whether gradients by the input and by the weights are asked for."""
 
-    Where PyTorch is asked for the same numbers each time (`torch.use_deterministic_algorithms`),
-    nothing is measured and nothing left.
+
+def is_left(choices: Choices, form: Form, face: str, x: Any, weight: Any, bias: Any) -> bool:
+    """Whether a layer, which solves the form for `face`, is left to PyTorch for this input."""
+    needs = (x.requires_grad, weight.requires_grad) if torch.is_grad_enabled() else (False, False)
+
+    def sides() -> tuple[Run, Run]:
+        given = (form, face, x.detach(), weight.detach(), bias, needs)
+        return _ours(*given), _theirs(*given)
+
+    return is_slower(choices, (form, face), x, needs, sides)
+
+
+def is_slower(
+    choices: Choices, what: Hashable, x: Any, needs: Needs, sides: Callable[[], tuple[Run, Run]]
+) -> bool:
+    """Whether we are slower for such an input x, as was measured when it first came.
+
+    what: the layer's numbers. sides: gives what we and what PyTorch would run. Where PyTorch is
+    asked for the same numbers each time (`torch.use_deterministic_algorithms`), nothing is measured
+    and nothing is slower.
     """
-    by_x, by_weight = x.requires_grad, weight.requires_grad
-    needs = (by_x, by_weight) if torch.is_grad_enabled() else (False, False)
-    key = (form, face, x.shape, x.stride(), x.dtype, needs, torch.get_num_threads())
+    key = (what, x.shape, x.stride(), x.dtype, needs, torch.get_num_threads())
     found = choices.found.get(key)
     if found is None:
         if torch.are_deterministic_algorithms_enabled():
@@ -70,7 +86,7 @@ def is_left(choices: Choices, form: Form, face: str, x: Any, weight: Any, bias: 
         found = _known.get(key)
         if found is None:
             with torch.no_grad():
-                found = _measure(form, face, x.detach(), weight.detach(), bias, needs)
+                found = _measure(*sides(), tuple(x.shape), any(needs))
             _remember(_known, key, found)
         _remember(choices.found, key, found)
     return found.is_left
@@ -82,18 +98,12 @@ def _remember(where: dict[Any, Measured], key: Any, found: Measured) -> None:
     where[key] = found
 
 
-def _measure(
-    form: Form, face: str, x: Any, weight: Any, bias: Any, needs: tuple[bool, bool]
-) -> Measured:
-    runs = {
-        "ours": _ours(form, face, x, weight, bias, needs),
-        "theirs": _theirs(form, face, x, weight, bias, needs),
-    }
-    times = timing.in_turn(runs, _SECONDS)
-    return Measured(tuple(x.shape), any(needs), times["ours"].least, times["theirs"].least)
+def _measure(ours: Run, theirs: Run, shape: tuple[int, ...], trained: bool) -> Measured:
+    times = timing.in_turn({"ours": ours, "theirs": theirs}, _SECONDS)
+    return Measured(shape, trained, times["ours"].least, times["theirs"].least)
 
 
-def _ours(form: Form, face: str, x: Any, weight: Any, bias: Any, needs: tuple[bool, bool]) -> Run:
+def _ours(form: Form, face: str, x: Any, weight: Any, bias: Any, needs: Needs) -> Run:
     first, second = (x, weight) if face == "y" else (weight, x)
     other = "x" if face == "y" else "y"
 
@@ -110,7 +120,7 @@ def _ours(form: Form, face: str, x: Any, weight: Any, bias: Any, needs: tuple[bo
     return run
 
 
-def _theirs(form: Form, face: str, x: Any, weight: Any, bias: Any, needs: tuple[bool, bool]) -> Run:
+def _theirs(form: Form, face: str, x: Any, weight: Any, bias: Any, needs: Needs) -> Run:
     axes, transposed = form.geometry.axes, face == "x"
     if not axes:
         return _linear(x, weight, bias, needs)
@@ -133,7 +143,7 @@ def _theirs(form: Form, face: str, x: Any, weight: Any, bias: Any, needs: tuple[
     return run
 
 
-def _linear(x: Any, weight: Any, bias: Any, needs: tuple[bool, bool]) -> Run:
+def _linear(x: Any, weight: Any, bias: Any, needs: Needs) -> Run:
     def run() -> None:
         y = torch.nn.functional.linear(x, weight, bias)
         if needs[0]:

@@ -16,8 +16,8 @@ _OURS = {getattr(torch.nn, name): getattr(nn, name) for name in nn.__all__}
 
 
 def accelerate(module: Any) -> Any:
-    """Makes the convolutions and Linear layers of a module, itself included, compute with isoconv's
-    kernels where these are faster, and gives the module back.
+    """Makes the convolutions, max poolings and Linear layers of a module, itself included, compute
+    with isoconv's kernels where these are faster, and gives the module back.
 
     Every such layer gets our class and stays the object it was: its parameters, hooks, names in
     `state_dict` and the optimizers that hold them go on unchanged. Only layers of exactly PyTorch's
@@ -60,9 +60,9 @@ def report(module: Any) -> str:
 
 def _unmeasured(layer: Any) -> str:
     """Who computes a layer of ours of which nothing was measured, and why."""
-    weight = layer.weight
-    if not nn.is_ours(weight, weight):
-        return f"PyTorch, as its weights are {weight.dtype} on {weight.device}"
+    for weight in layer.parameters():
+        if not nn.is_ours(weight, weight):
+            return f"PyTorch, as its weights are {weight.dtype} on {weight.device}"
     if layer.choices is None:
         return "isoconv, as it was not put in another's place"
     return "no input yet"
