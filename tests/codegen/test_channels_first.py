@@ -12,12 +12,21 @@ from isoconv.codegen import first
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Graph
 from isoconv.ir.ops import make
+from isoconv.plan import first as forms
 from isoconv.plan import fuse, kernel
 from isoconv.plan.program import plan
+from isoconv.plan.worth import pays
 from isoconv.runtime.host import host, machine_for
 
 VALID, SAME, POINT = Axis(3), Axis(3, 1, 1, 1, 1), Axis(1)
 DOWN = Axis(3, 2, 1, 1, 0)
+
+
+@pytest.fixture(autouse=True)
+def always(monkeypatch):
+    """Forms are computed with channels first here, whether or not it pays."""
+    monkeypatch.setattr(forms, "pays", lambda conv, axes: True)
+
 
 # axes, channels, filters, groups, lengths
 CASES = {
@@ -30,12 +39,22 @@ CASES = {
     "taps at 64 places": ([Axis(2, 1, 64)], 16, 16, 1, (200,)),
     "images": ([VALID, VALID], 3, 10, 1, (19, 21)),
     "images with edges": ([SAME, SAME], 4, 12, 1, (9, 33)),
+    "lines of 30": ([SAME, VALID], 5, 10, 1, (7, 32)),
     "lines of 14": ([VALID, VALID], 5, 16, 1, (16, 16)),
     "lines of 9": ([SAME, VALID], 5, 7, 1, (16, 11)),
     "lines of 6": ([VALID, VALID], 1, 32, 1, (8, 8)),
     "lines of 2": ([VALID, VALID], 3, 5, 1, (12, 4)),
     "no inner line": ([VALID, VALID], 3, 5, 1, (12, 3)),
     "lines down by two": ([DOWN, SAME], 4, 9, 1, (15, 20)),
+    "every second place": ([Axis(5, 2)], 5, 9, 1, (71,)),
+    "every fourth place": ([Axis(11, 4)], 1, 20, 1, (203,)),
+    "every third place, edges": ([Axis(5, 3, 2, 4, 5)], 3, 10, 1, (64,)),
+    "every second place of images": ([Axis(3, 2, 1, 1, 1), Axis(3, 2, 1, 1, 1)], 4, 9, 1, (13, 42)),
+    "every second place of short lines": ([DOWN, Axis(3, 2)], 4, 9, 1, (15, 20)),
+    "every second place, one tap": ([Axis(1, 2), Axis(1, 2)], 6, 9, 1, (15, 19)),
+    "every second place, depthwise": ([SAME, Axis(3, 2, 1, 0, 1)], 6, 6, 6, (9, 50)),
+    "every second place of volumes": ([SAME, DOWN, Axis(3, 2, 1, 1, 1)], 4, 6, 1, (4, 6, 19)),
+    "strides beyond the window": ([Axis(2, 5, 2)], 4, 6, 1, (190,)),
     "depthwise": ([VALID, VALID], 12, 12, 12, (20, 58)),
     "depthwise, short lines": ([SAME, SAME], 12, 12, 12, (9, 13)),
     "depthwise, a line": ([Axis(31)], 5, 5, 5, (190,)),
@@ -85,12 +104,21 @@ def both(case: str, monkeypatch) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_bits_are_those_of_the_pulling_generator(case, monkeypatch):
-    (step,) = plan(graph(case), {}).steps
+    *before, step = plan(graph(case), {}).steps
     assert step.kernel.kind == "first"
+    assert bool(before) == (CASES[case][0][-1].stride > 1)
     np.testing.assert_array_equal(*both(case, monkeypatch))
 
 
-SOME = ("edges", "images with edges", "lines of 9", "depthwise, short lines", "volumes")
+SOME = (
+    "every third place, edges",
+    "every second place of images",
+    "edges",
+    "images with edges",
+    "lines of 9",
+    "depthwise, short lines",
+    "volumes",
+)
 
 
 @pytest.mark.parametrize("case", SOME)
@@ -161,12 +189,16 @@ def test_lanes_of_the_wrong_line_are_caught(monkeypatch):
 
 @pytest.mark.parametrize(
     ("case", "machine"),
-    [(case, machine) for case in ("a line", "depthwise, a line") for machine in MACHINES]
+    [
+        (case, machine)
+        for case in ("a line", "every second place", "depthwise, a line")
+        for machine in MACHINES
+    ]
     # Elsewhere the masks of short lines are vectors themselves.
     + [("images", "avx512"), ("depthwise", "avx512")],
 )
 def test_hot_loops_keep_their_sums_in_registers(case, machine):
-    (step,) = plan(graph(case), {}).steps
+    *_, step = plan(graph(case), {}).steps
     hot = loops(step.kernel, machine_for(*MACHINES[machine]))
     assert hot
     assert sum(spills(loop, REGISTER[machine]) for loop in hot) == 0
@@ -178,3 +210,35 @@ def test_a_tensor_that_others_read_with_channels_last_is_read_where_it_lies():
     last = next(node for node in given.nodes if node.op == "transpose" and node.inputs == (x,))
     steps = plan(Graph(given.inputs, (*given.outputs, make("relu", last))), {}).steps
     assert "first" in {step.kernel.kind for step in steps}
+
+
+def test_a_transposed_result_is_written_by_its_form_and_turned_in_squares(monkeypatch):
+    monkeypatch.setattr(forms, "pays", lambda conv, axes: False)
+    kinds = [step.kernel.kind for step in plan(graph("a line"), {}).steps]
+    assert kinds == ["transpose", "transpose", "tile", "transpose"]
+
+
+@pytest.mark.parametrize(
+    ("axes", "channels", "filters", "groups", "lengths", "expected"),
+    [
+        ([VALID], 64, 64, 1, (600,), True),
+        ([VALID], 64, 64, 1, ("L",), True),
+        ([VALID], 300, 64, 1, (600,), False),
+        ([Axis(80, 4)], 1, 64, 1, (16000,), True),
+        ([Axis(512, 4)], 1, 128, 1, (1024,), False),
+        ([Axis(31)], 256, 256, 256, (1000,), True),
+        ([Axis(511)], 64, 64, 64, (4096,), False),
+        ([VALID, VALID], 144, 144, 144, (58, 58), False),
+        ([VALID, VALID], 64, 64, 1, (58, 58), True),
+        ([VALID, VALID], 1, 32, 1, (8, 8), False),
+        ([POINT, POINT], 96, 576, 1, (14, 14), True),
+        ([Axis(7, 2), Axis(7, 2)], 3, 64, 1, (230, 230), True),
+    ],
+)
+def test_channels_first_are_kept_where_copies_cost_more(
+    axes, channels, filters, groups, lengths, expected
+):
+    x = tensor("x", "n", *lengths, channels)
+    w = tensor("w", *(axis.taps for axis in axes), channels // groups, filters)
+    attributes = {"face": "y", "axes": tuple(axes), "groups": groups, "sizes": x.shape[1:-1]}
+    assert pays(make("conv", x, w, **attributes), axes) == expected

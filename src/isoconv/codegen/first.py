@@ -28,6 +28,8 @@ from isoconv.plan.machine import Machine
 _FILTERS, _VECTORS, _TILES, _COLUMNS = 8, 8, 8, 4
 # Tiles of so few filters read vectors of one line each, from a line's length of so many lanes on.
 _NARROW = 2
+# Others do so where at most one lane of so many is idle.
+_IDLE = 8
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,11 @@ def emit(kernel: Kernel, machine: Machine) -> str:
     return _First(kernel, machine).text()
 
 
+def _source(node: Node) -> Node:
+    """The tensor that a form reads, behind views of it."""
+    return node if node.op == "input" else _source(node.inputs[0])
+
+
 @dataclass(frozen=True)
 class _Task:
     """What a task works on: a sample, places on the outer axes, the group's first filter, the first
@@ -121,8 +128,8 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Piece:
-    """The lanes of a vector that lie on one line of outputs: low..high-1 (all where None), and
-    where on the input the window of lane 0 would begin, by row and column.
+    """The lanes of a vector that lie on one line of outputs: low..high-1 (all where None); the row
+    of the input where the window of lane 0 would begin, and which output of its line it is.
     """
 
     row: Value
@@ -140,7 +147,7 @@ class _First:
         self.sizes = self.frame.sizes
         self.node = anchor
         self.root = kernel.graph.outputs[0]
-        self.data = anchor.inputs[0].inputs[0]
+        self.data = _source(anchor.inputs[0])
         self.weights, self.origin, self.steps = in_place(anchor.inputs[1])
         self.shape = row_shape(anchor, machine)
         found = lines(anchor)
@@ -158,6 +165,10 @@ class _First:
         self.vector = vector_type(self.scalar, self.lanes)
         self.pull = self.frame.pull(self.lanes)
         self.plane = self.sizes(product(self.data.shape[2:]))
+        # From line to line of the data, of which a form with a stride reads phases.
+        self.stride = self.inner.axis.stride
+        last = self.data.shape[-1] if self.stride > 1 else self.inner.length
+        self.pitch = self.sizes(last)
         self.width = self.sizes(self.inner.length)
         self.length = self.sizes(self.inner.outputs)
         self.padded = [
@@ -194,15 +205,27 @@ class _First:
             self._line(task, first, last)
             return
         total = self.sizes(across.outputs * self.inner.outputs)
+        # A line in vectors of its own has so many idle lanes.
+        each = b.mul(b.floordiv(b.add(self.length, lanes - 1), lanes), lanes)
+        few = b.compare("sle", b.mul(b.sub(each, self.length), _IDLE), self.length)
         for least, most, met in self._ways():
             fits = b.compare("sge", self.length, b.i64(least))
             if most is not None:
                 fits = b.op("and", fits, b.compare("slt", self.length, b.i64(most)))
+            elif met:
+                fits = b.op("and", fits, b.op("xor", few, b.const("i1", 1)))
+            elif not self._narrow:
+                fits = b.op("and", fits, few)
             with b.when(fits), self.pull.scope():
                 if met:
                     self._cover(task, *self._share(which, total, lanes), met)
                 else:
                     self._apart(task, which, short=least < lanes)
+
+    @property
+    def _narrow(self) -> bool:
+        """Whether lines have vectors of their own however many lanes are idle."""
+        return self.filters <= _NARROW or not self.b.machine.masks
 
     def _ways(self) -> list[tuple[int, int | None, int]]:
         """From which length of a line to which one vectors meet how many lines at most; 0 where
@@ -211,8 +234,9 @@ class _First:
         lanes = self.lanes
         near = lanes - lanes // 4
         found: list[tuple[int, int | None, int]] = []
-        apart = self.filters <= _NARROW or not self.frame.b.machine.masks
-        found.append((lanes, None, 0 if apart else 2))
+        found.append((lanes, None, 0))
+        if not self._narrow:
+            found.append((lanes, None, 2))
         found.append((near, lanes, 0))
         below = near
         for met in (3, 4, lanes):
@@ -253,10 +277,9 @@ class _First:
                 place = b.mul(b.sub(number_, b.mul(line, each)), lanes)
                 place = b.i64(0) if short else b.minimum(place, b.sub(self.length, lanes))
                 row = b.sub(b.mul(line, across.axis.stride), self.sizes(across.axis.low))
-                column = b.sub(place, self.sizes(self.inner.axis.low))
                 limits = (b.i64(0), end) if masked else (None, None)
                 starts.append(b.add(b.mul(line, self.length), place))
-                pieces.append([_Piece(row, column, *limits)])
+                pieces.append([_Piece(row, place, *limits)])
             mask = b.mask_below(end, lanes) if short else None
             self._write(task, starts, pieces, [mask] * deep)
 
@@ -270,8 +293,10 @@ class _First:
             self._cover(task, first, last, 0)
             return
         b, axis = self.b, self.inner.axis
-        inside = b.sub(b.add(self.width, self.sizes(axis.low)), axis.span - 1)
-        low = b.maximum(first, b.minimum(self.sizes(axis.low), last))
+        reach = b.sub(b.add(self.width, self.sizes(axis.low)), axis.span)
+        inside = b.add(b.floordiv(reach, self.stride), 1)
+        whole = b.floordiv(b.add(self.sizes(axis.low), self.stride - 1), self.stride)
+        low = b.maximum(first, b.minimum(whole, last))
         high = b.maximum(low, b.minimum(last, inside))
         self._cover(task, low, high, 0)
         for start, stop in ((first, low), (high, last)):
@@ -341,12 +366,11 @@ class _First:
 
     def _pieces(self, start: Value, last: Value | None, met: int) -> list[_Piece]:
         """The pieces of the vector of outputs from `start` on."""
-        b, low = self.b, self.sizes(self.inner.axis.low)
+        b = self.b
         if self.across is None:
-            column = b.sub(start, low)
             if met == 0:
-                return [_Piece(b.i64(0), column)]
-            return [_Piece(b.i64(0), column, b.i64(0), self._lanes_before(start, last))]
+                return [_Piece(b.i64(0), start)]
+            return [_Piece(b.i64(0), start, b.i64(0), self._lanes_before(start, last))]
         axis = self.across.axis
         line = b.emit("i64", f"udiv {start}, {self.length.text}")
         place = b.sub(start, b.mul(line, self.length))
@@ -355,7 +379,7 @@ class _First:
         found, begin = [], b.i64(0)
         for number_ in range(met):
             after = b.sub(b.mul(self.length, number_ + 1), place)
-            column = b.sub(b.sub(place, b.mul(self.length, number_)), low)
+            column = b.sub(place, b.mul(self.length, number_))
             here = b.add(row, number_ * axis.stride)
             found.append(_Piece(here, column, begin, b.minimum(after, end)))
             begin = after
@@ -405,35 +429,49 @@ class _First:
 
         before: the place on the outer axes; found: the tap's number on the others.
         """
-        b = self.b
-        ahead = b.mul(found[-1], self.inner.axis.dilation)
+        b, stride = self.b, self.stride
+        ahead = b.sub(b.mul(found[-1], self.inner.axis.dilation), self.sizes(self.inner.axis.low))
+        # Output o meets place (o + ahead) of a phase.
+        ahead, phase = self._divide(ahead)
+        length = b.sub(self.width, phase)
+        length = b.floordiv(b.add(length, stride - 1), stride)
         down = b.i64(0)
         rows = b.i64(1)
         if self.across is not None:
             down = b.mul(found[0], self.across.axis.dilation)
             rows = self.sizes(self.across.length)
-        place = b.add(b.mul(b.mul(before, rows), self.width), ahead)
-        corner = b.at(task.data, b.add(place, b.mul(down, self.width)), self.scalar)
+        line = b.mul(self.pitch, stride)
+        place = b.add(b.mul(b.mul(before, rows), line), ahead)
+        place = b.add(place, b.mul(phase, self.pitch))
+        corner = b.at(task.data, b.add(place, b.mul(down, line)), self.scalar)
         result = []
         for vector in pieces:
             loads: list[tuple[Value, Value | None]] = []
             for piece in vector:
-                start = b.add(b.mul(piece.row, self.width), piece.column)
+                start = b.add(b.mul(piece.row, line), piece.column)
                 mask = None
                 if piece.low is not None and piece.high is not None:
                     row = b.add(piece.row, down)
                     column = b.add(piece.column, ahead)
-                    mask = self._live(piece.low, piece.high, row, column)
+                    mask = self._live(piece.low, piece.high, row, column, length)
                 loads.append((b.at(corner, start, self.scalar), mask))
             result.append(loads)
         return result
 
-    def _live(self, low: Value, high: Value, row: Value, column: Value) -> Value:
-        """The lanes low..high-1 whose input exists, lane 0 being at a row and a column."""
+    def _divide(self, place: Value) -> tuple[Value, Value]:
+        """The number of a place in its phase, and the phase."""
+        b = self.b
+        number_ = b.floordiv(place, self.stride)
+        return number_, b.sub(place, b.mul(number_, self.stride))
+
+    def _live(self, low: Value, high: Value, row: Value, column: Value, length: Value) -> Value:
+        """The lanes low..high-1 whose input exists, lane 0 being at a row and a column of a line of
+        this length.
+        """
         b = self.b
         if self.padded[1]:
             low = b.maximum(low, b.sub(b.i64(0), column))
-            high = b.minimum(high, b.sub(self.width, column))
+            high = b.minimum(high, b.sub(length, column))
         if self.padded[0] and self.across is not None:
             exists = b.compare("ult", row, self.sizes(self.across.length))
             high = b.select(exists, high, b.i64(-1))

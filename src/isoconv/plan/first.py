@@ -11,14 +11,13 @@ from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Graph, Node
 from isoconv.ir.ops import OPS
 from isoconv.ir.sizes import number
+from isoconv.plan.phases import phases_of, split_phases
+from isoconv.plan.worth import pays
 
 # What a kernel with channels first may compute beside its form and elementwise operations.
 _LEAVES = ("full", "size")
 # What is nowhere in memory.
 _NUMBERS = (*_LEAVES, "iota")
-# A channel's own sum over more taps in a row is limited by loads that meet two lines of the cache,
-# which costs more than two copies.
-_LONG = 128
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,18 @@ class First:
 
 def find_first(graph: Graph) -> list[First]:
     """The forms of a graph that are computed with channels first."""
+    return [each for each in _between(graph) if not _strides(each.form)]
+
+
+def separate(graph: Graph) -> Graph:
+    """An equal graph where every form between tensors with channels first is one to compute so."""
+    strided = [each.form for each in _between(graph) if _strides(each.form)]
+    return split_phases(graph, {form: axes(form)[-1].stride for form in strided})
+
+
+def _between(graph: Graph) -> list[First]:
     found = (_match(node, graph) for node in graph.nodes if moves_channels(node))
-    return [each for each in found if each is not None]
+    return [each for each in found if each is not None and pays(each.form, axes(each.form))]
 
 
 def moves_channels(node: Node) -> bool:
@@ -66,7 +75,7 @@ def _match(root: Node, graph: Graph) -> First | None:
             stack.extend(node.inputs)
     if form is None or not all(_is_even(node, form, chain) for node in chain - {root}):
         return None
-    views = [form.inputs[0], *_views(form.inputs[1])]
+    views = [*data_views(form), *_views(form.inputs[1])]
     return First(root, form, frozenset((*chain, *views)))
 
 
@@ -114,15 +123,24 @@ def is_suited(conv: Node) -> bool:
     """Whether neighbouring outputs of a form meet neighbouring inputs, channels coming first, and
     both operands lie in memory.
     """
+    if conv["face"] != "y" or conv.rank <= 2 or not (views := data_views(conv)):
+        return False
     weights = [conv.inputs[1], *(view.inputs[0] for view in _views(conv.inputs[1]))][-1]
-    return (
-        conv["face"] == "y"
-        and conv.rank > 2
-        and _is_moved(conv.inputs[0])
-        and axes(conv)[-1].stride == 1
-        and (conv["groups"] < number(conv.shape[-1]) or axes(conv)[-1].taps <= _LONG)
-        and not any(node.op in _NUMBERS for node in (conv.inputs[0].inputs[0], weights))
-    )
+    return not any(node.op in _NUMBERS for node in (views[-1].inputs[0], weights))
+
+
+def data_views(conv: Node) -> list[Node]:
+    """How a form reads a tensor with channels first, from what it reads on; nothing where it reads
+    anything else. Where its last stride is above 1 it reads the tensor's phases, if they are apart.
+    """
+    x, stride = conv.inputs[0], axes(conv)[-1].stride
+    phases = phases_of(x, stride) if stride > 1 else []
+    return phases or ([x] if _is_moved(x) else [])
+
+
+def _strides(conv: Node) -> bool:
+    """Whether neighbouring outputs of a form meet places that are not neighbours."""
+    return axes(conv)[-1].stride > 1 and len(data_views(conv)) == 1
 
 
 def axes(conv: Node) -> tuple[Axis, ...]:

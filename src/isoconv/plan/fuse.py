@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from isoconv.ir.graph import Graph, Node
 from isoconv.ir.ops import OPS
 from isoconv.plan.first import find_first
-from isoconv.plan.kernel import ANCHORS, REDUCTIONS, Step, has_small_groups, is_dense, make_step
+from isoconv.plan.kernel import (
+    ANCHORS,
+    REDUCTIONS,
+    Step,
+    has_small_groups,
+    is_dense,
+    make_step,
+    turns,
+)
 from isoconv.plan.memory import ALIASES, owner
 
 _LEAVES = ("full", "size", "iota")
@@ -121,6 +129,9 @@ class _Partition:
                 and node.shape == home.shape
             )
         if node.op == "transpose" and self._is_summed(user):
+            return False
+        if kind == "view" and self.home.get(user) is user and turns(user):
+            # Alone, it is a kernel of squares; element by element it takes several times as long.
             return False
         if user.op in ALIASES or (self.home.get(user) is None and node.op not in _CHEAP):
             return False

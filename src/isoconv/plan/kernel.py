@@ -326,10 +326,18 @@ def _spreads(conv: Node) -> bool:
 def _is_transposition(graph: Graph) -> bool:
     """Whether a kernel moves the last axis of one tensor and does nothing else."""
     root = graph.outputs[0]
-    if len(graph.nodes) != 2 or root.op != "transpose" or root.dtype == "bool":
-        return False
     # A number that stands everywhere lies nowhere.
-    return root.inputs[0].op == "input" and root.rank > 1 and root["perm"][-1] != root.rank - 1
+    return len(graph.nodes) == 2 and turns(root) and root.inputs[0].op == "input"
+
+
+def turns(node: Node) -> bool:
+    """Whether this is a transposition whose last axis comes from elsewhere, of numbers."""
+    return (
+        node.op == "transpose"
+        and node.dtype != "bool"
+        and node.rank > 1
+        and bool(node["perm"][-1] != node.rank - 1)
+    )
 
 
 def is_dense(conv: Node) -> bool:
