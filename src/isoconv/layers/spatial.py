@@ -41,7 +41,8 @@ class Spatial(Layer):
             wanted = f"{self.rank + 2} dimensions (batch, {order})"
             given = f"shape {tuple(input_shape)}"
             axes = len(input_shape) - 2
-            fitting = f", or take a layer of {axes} spatial axes" if 1 <= axes <= 3 else ""
+            noun = "axis" if axes == 1 else "axes"
+            fitting = f", or take a layer of {axes} spatial {noun}" if 1 <= axes <= 3 else ""
             remedy = f"Reshape the input{fitting}."
             raise ShapeError(explain(self.where("input"), given, wanted, remedy))
 
