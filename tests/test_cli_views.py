@@ -199,7 +199,7 @@ def test_doctor_says_whether_all_is_well(isoconv, monkeypatch, tmp_path):
         (["explain", "Conv1D(64, 3", "-i", "600x300"], "this bracket is never closed"),
         (["explain", "", "-i", "600x300"], "Expected layers such as"),
         (["explain", "Dense(3, activation='rely')", "-i", "6"], "Did you mean 'relu'?"),
-        (["explain", "Conv2D(3, 2)", "-i", "6x3"], "or take a layer of 1 spatial axes"),
+        (["explain", "Conv2D(3, 2)", "-i", "6x3"], "or take a layer of 1 spatial axis"),
         (["explain", "Dense(3)", "-i", "6", "--picture", "no/x.svg"], "got no folder no"),
         (["rewrite", "Conv1D(64, 3)", "--to", "Conv2D"], "Add: --input 600x300"),
         (["rewrite", "Conv1D(6, 3)", "--to", "Conv2D", "-i", "9x3", "-o", "no/x.h5"], "no/x.h5: "),
