@@ -390,6 +390,61 @@ def test_own_train_step():
     assert float(model.steps) == 3
 
 
+class _Told(callbacks.Callback):
+    def __init__(self):
+        self.seen = []
+
+    def on_predict_begin(self, logs=None):
+        self.seen.append("begin")
+
+    def on_predict_batch_end(self, batch, logs=None):
+        self.seen.append((batch, logs["outputs"].shape))
+
+    def on_predict_end(self, logs=None):
+        self.seen.append("end")
+
+
+class _Indexed:
+    """What has items and a length, as datasets do."""
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, place):
+        return X[10 * place : 10 * place + 10], Y[10 * place : 10 * place + 10]
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "rows"),
+    [
+        (lambda: X, {"batch_size": 10}, 50),
+        (lambda: X, {"batch_size": 10, "steps": 2}, 20),
+        (lambda: X, {"batch_size": 60, "steps": 2}, 50),
+        (lambda: (X[at : at + 10] for at in range(0, 50, 10)), {}, 50),
+        (lambda: ((X[at : at + 10], Y[at : at + 10]) for at in range(0, 50, 10)), {"steps": 3}, 30),
+        (lambda: torch.utils.data.DataLoader(torch.from_numpy(X), batch_size=10), {}, 50),
+        (_Indexed, {}, 50),
+    ],
+)
+def test_predict_takes_what_fit_takes_and_tells_callbacks(given, options, rows):
+    model, told = network(), _Told()
+    whole = model.predict(X)
+    np.testing.assert_array_equal(model.predict(given(), **options), whole[:rows])
+    np.testing.assert_array_equal(model.predict(given(), callbacks=[told], **options), whole[:rows])
+    size = options.get("batch_size", 10)
+    sizes = [(number, (min(size, rows), 4)) for number in range(-(-rows // size))]
+    assert told.seen == ["begin", *sizes, "end"]
+
+
+def test_predicting_no_batches_is_refused_and_no_samples_are_not():
+    model = network()
+    with pytest.raises(ArgumentError, match=r"predict: x: expected at least one; got no batches"):
+        model.predict(iter([]))
+    assert model.predict(X[:0], callbacks=[_Told()]).shape == (0, 4)
+    with pytest.raises(ArgumentError, match=r"predict: steps: .* got 0"):
+        model.predict(X, steps=0)
+
+
 def test_own_test_and_predict_steps():
     """As in Keras: what is given is what `fit` was given, and metrics of one's own are reset."""
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from isoconv.changes import epoch
 from isoconv.errors import ArgumentError, ShapeError, explain
+from isoconv.models.feeding import whole_number
 from isoconv.ops import tree
 from isoconv.ops.convert import as_array
 from isoconv.ops.program import Compiled, is_array
+from isoconv.training.batches import IterableBatches, is_iterable_source
+from isoconv.training.callbacks import Callback, CallbackList
 
 if TYPE_CHECKING:
     from isoconv.layers.base import Layer
@@ -33,33 +37,58 @@ class Predicting(_Base):
         x: Any,
         batch_size: int | None = None,
         verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
         *,
         rewrite: Any = True,
     ) -> Any:
         """The outputs for all samples of x, as arrays.
 
-        x: an array, or a list or dict of them, one an input. batch_size: samples computed at
-        once, 32 if left out; it changes no bit of the result. verbose: taken for Keras' sake;
-        nothing is printed. No samples give an empty result.
+        x: an array, or a list or dict of them, one an input; or an iterable of batches, each x,
+        (x, y) or (x, y, sample_weight). batch_size: samples of arrays computed at once, 32 if
+        left out; it changes no bit of the result. verbose: taken for Keras' sake; nothing is
+        printed. steps: at most so many batches. callbacks: told of each batch and its outputs.
+        No samples give an empty result.
 
         rewrite: whether weights may be computed with beforehand, as `isoconv.jit` does; without,
         the bits are those of `model(x)`. Keras has it not.
         """
-        size = 32 if batch_size is None else batch_size
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            where = self.where("predict: batch_size")
-            raise ArgumentError(explain(where, repr(batch_size), "an integer of at least 1"))
+        size = whole_number(32 if batch_size is None else batch_size, self._named("batch_size"))
+        if steps is not None:
+            whole_number(steps, self._named("steps"))
         if not isinstance(rewrite, bool):
-            where = self.where("predict: rewrite")
-            raise ArgumentError(explain(where, repr(rewrite), "a bool"))
+            raise ArgumentError(explain(self._named("rewrite"), repr(rewrite), "a bool"))
+        if is_iterable_source(x):
+            source = IterableBatches(x, lambda *batch: (batch[0], None, None), False, steps)
+            parts = (batch[0] for batch in source.epoch())
+            found = self._each(parts, source.steps, callbacks, rewrite)
+            if not found:
+                raise ArgumentError(explain(self._named("x"), "no batches", "at least one"))
+            return _joined(found)
         args, _ = self.prepare((x,), {"training": False})
-        count = samples(args, self.where("predict: x"))
-        if count <= size:
+        count = samples(args, self._named("x"))
+        if count <= size and not callbacks:
             return self._predicted(args[0], rewrite)
-        parts = [self._predicted(part[0], rewrite) for part in batches(args, count, size)]
-        columns = zip(*(tree.leaves(part) for part in parts), strict=True)
-        joined = (np.concatenate(column) for column in columns)
-        return tree.transform(lambda _: next(joined), parts[0])
+        whole = max(1, -(-count // size))
+        parts = (part[0] for part in islice(batches(args, max(count, 1), size), steps))
+        return _joined(self._each(parts, min(whole, steps or whole), callbacks, rewrite))
+
+    def _named(self, argument: str) -> str:
+        return self.where(f"predict: {argument}")
+
+    def _each(
+        self, parts: Iterable[Any], steps: int | None, callbacks: Any, rewrite: bool
+    ) -> list[Any]:
+        """The outputs for each part, while callbacks are told when it begins and ends."""
+        tell = CallbackList(callbacks or [], self, {"steps": steps})
+        found = []
+        tell.tell("predict_begin")
+        for number, part in enumerate(parts):
+            tell.tell("predict_batch_begin", number)
+            found.append(self._predicted(part, rewrite))
+            tell.tell("predict_batch_end", number, {"outputs": found[-1]})
+        tell.tell("predict_end")
+        return found
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as arrays."""
@@ -76,6 +105,13 @@ class Predicting(_Base):
         return self._predicting.program(arrays, args, {}, key=epoch())(arrays)
 
     _predicting: Compiled | None = None
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Outputs of several batches as those of one."""
+    columns = zip(*(tree.leaves(part) for part in parts), strict=True)
+    joined = (np.concatenate(column) for column in columns)
+    return tree.transform(lambda _: next(joined), parts[0])
 
 
 def samples(args: Any, where: str) -> int:
