@@ -146,6 +146,22 @@ def test_weights_alone_both_ways(tmp_path, end):
         np.testing.assert_array_equal(row.forward(written[row.source]), initial[row.target])
 
 
+@pytest.mark.parametrize("end", [".pt", ".safetensors"])
+def test_weights_behind_a_flattened_image_are_for_pytorchs_order(tmp_path, end):
+    x = np.random.default_rng(0).normal(size=(2, 3, 5, 4)).astype("float32")
+    steps = [layers.MaxPooling2D(1), layers.ReLU(), layers.Flatten(), layers.Dense(2, name="head")]
+    model = ic.Sequential([ic.Input((5, 4, 3)), *steps])
+    model.save(tmp_path / "model.keras")
+    found = convert(tmp_path / "model.keras", tmp_path / f"weights{end}")
+    back = convert(tmp_path / f"weights{end}", tmp_path / "back.keras", tmp_path / "model.keras")
+    assert all(check.difference < 1e-5 for check in (*found.checks, *back.checks))
+    rows = {row.source: row for row in found.weights}
+    written = state_dict(model)["head.weight"]
+    np.testing.assert_array_equal(rows["head/kernel"].forward(model.get_weights()[0]), written)
+    flat = torch.from_numpy(x).relu().flatten(1) @ torch.from_numpy(written).T
+    np.testing.assert_allclose(model(x.transpose(0, 2, 3, 1)), flat, rtol=1e-4, atol=1e-5)
+
+
 def test_weights_alone_need_their_model(tmp_path):
     network().save_weights(tmp_path / "weights.pt")
     with pytest.raises(ArgumentError, match=r"weights alone in weights.pt.*--model FILE"):

@@ -19,7 +19,7 @@ import numpy as np
 from isoconv import dtypes, optional
 from isoconv.errors import ArgumentError, FileError, IsoconvError, ShapeError, explain
 from isoconv.interop.onnx import reading, writing
-from isoconv.interop.torch.flattening import in_torchs_order
+from isoconv.interop.torch.flattening import in_own_order, in_torchs_order
 from isoconv.interop.torch.loading import load_state_dict
 from isoconv.interop.weight_map import WeightMap, WeightRow
 from isoconv.models import Model, formats, load_model
@@ -282,7 +282,13 @@ def _weights_by_torch(model: Model) -> Run:
             state = optional.require("safetensors.torch", "test").load_file(path)
         else:
             state = torch.load(path, weights_only=True)
-        module.load_state_dict(state)
+        own = {}
+        # The module flattens as the model does; the file is for one that flattens PyTorch's layout.
+        pairs = zip(in_torchs_order(model), in_own_order(model), strict=True)
+        for (_, there), (_, here) in pairs:
+            array = here.backward(there.forward(np.asarray(state.pop(there.source))))
+            own[here.source] = torch.from_numpy(array.copy())
+        module.load_state_dict(own | state)
         with torch.no_grad():
             return _leaves(module(*map(torch.from_numpy, inputs)))
 
