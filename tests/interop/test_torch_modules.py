@@ -335,6 +335,20 @@ def test_networks_are_traced_and_exported_whole(length):
     assert "isoconv.form" in str(exported.graph)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_pooling_is_pytorchs_where_it_is_traced():
+    """Of fixed lengths: PyTorch exports its own max_pool1d of no others."""
+    model = accelerate(nn.Sequential(nn.Conv1d(3, 4, 3), nn.MaxPool1d(2)))
+    x = torch.randn(4, 3, 16)
+    exported = torch.export.export(model, (x,))
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    expected = gradients(model, x)
+    close([exported.module()(x)], expected[:1], torch.float32)
+    close(gradients(compiled, x), expected, torch.float32)
+    close(torch.func.vmap(model)(x.expand(2, *x.shape)), expected[:1] * 2, torch.float32)
+    assert all(each in str(exported.graph) for each in ("isoconv.form", "max_pool1d"))
+
+
 def test_what_the_kernels_do_not_take_goes_to_pytorch():
     theirs, mine = pair("Conv1d", 4, 6, 3, dtype=torch.bfloat16)
     x = torch.randn((2, 4, 9), dtype=torch.bfloat16)
