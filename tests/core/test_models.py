@@ -338,3 +338,15 @@ def test_names_of_first_layers():
     assert Sequential().name == "sequential"
     x = Input((1,))
     assert Model(x, x + 1).name == "functional"
+
+
+def test_a_clone_has_the_same_layers_and_weights_of_its_own():
+    model = isoconv.Sequential([isoconv.Input((7, 3)), layers.Conv1D(4, 3), layers.Dense(2)])
+    clone = isoconv.models.clone_model(model)
+    assert [each.name for each in clone.layers] == [each.name for each in model.layers]
+    assert not any(a is b for a, b in zip(clone.weights, model.weights, strict=True))
+    clone.set_weights(model.get_weights())
+    x = np.ones((2, 7, 3), "float32")
+    np.testing.assert_array_equal(clone.predict(x), model.predict(x))
+    with pytest.raises(ArgumentError, match="clone_model: expected a model"):
+        isoconv.models.clone_model(model.layers[0])

@@ -18,6 +18,7 @@ LAYERS = {
     "SpatialDropout1D": lambda **kw: layers.SpatialDropout1D(0.5, **kw),
     "GaussianNoise": lambda **kw: layers.GaussianNoise(0.5, **kw),
     "Masking": layers.Masking,
+    "Rescaling": lambda **kw: layers.Rescaling(1 / 255, [1, 2, 3, 4], **kw),
     "TimeDistributed": lambda **kw: layers.TimeDistributed(layers.Dense(2, **kw), **kw),
     "Lambda": lambda **kw: layers.Lambda(ops.tanh, **kw),
 }

@@ -70,6 +70,7 @@ from isoconv.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from isoconv.layers.rescaling import Rescaling
 from isoconv.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from isoconv.layers.resizing import NearestResizing1D, NearestResizing2D, NearestResizing3D
 from isoconv.layers.separable import (
@@ -199,6 +200,7 @@ __all__ = [
     "Permute",
     "ReLU",
     "RepeatVector",
+    "Rescaling",
     "Reshape",
     "SeparableConv1D",
     "SeparableConv2D",

@@ -409,8 +409,8 @@ def _finishing(build: Callable[..., None]) -> Callable[..., None]:
     def finished(self: Layer, *args: Any, **kwargs: Any) -> None:
         with record_into(None), self.explaining():
             build(self, *args, **kwargs)
-        shapes = inspect.signature(build).bind(self, *args, **kwargs).arguments
-        self.build_shapes = {key: value for key, value in shapes.items() if key != "self"}
+        _, *shapes = inspect.signature(build).bind(self, *args, **kwargs).arguments.items()
+        self.build_shapes = dict(shapes)
         self.built = True
 
     return finished

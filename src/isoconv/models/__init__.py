@@ -1,7 +1,7 @@
 """Models, by Keras' names."""
 
-from isoconv.models.model import Model
+from isoconv.models.model import Model, clone_model
 from isoconv.models.saving import load_model, save_model
 from isoconv.models.sequential import Sequential
 
-__all__ = ["Model", "Sequential", "load_model", "save_model"]
+__all__ = ["Model", "Sequential", "clone_model", "load_model", "save_model"]

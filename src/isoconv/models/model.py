@@ -186,3 +186,14 @@ class Model(Fitting, Saving, Predicting, Layer):
                 return cls(**config)
             inputs, outputs, rest = configuration.to_network(config)
             return cls(inputs, outputs, **rest)
+
+
+def clone_model(model: Model) -> Any:
+    """A new model of the same layers, with weights of its own, drawn anew.
+
+    model: functional, sequential, or subclassed with a `get_config` that describes it. It is not
+    compiled.
+    """
+    if not isinstance(model, Model):
+        raise ArgumentError(explain("clone_model", repr(model), "a model"))
+    return type(model).from_config(model.get_config())
