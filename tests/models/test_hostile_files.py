@@ -13,14 +13,17 @@ import tempfile
 import time
 import warnings
 import zipfile
+from functools import partial
 
 import h5py
+import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import isoconv
 from isoconv import layers, ops
-from isoconv.errors import IsoconvError
+from isoconv.errors import FileError, IsoconvError
 
 NUMBERS = [0, 1, -1, 7, 2**31, 2**40, 2**63, 10**30, 0.5, -1e308, float("nan")]
 VALUES = [None, True, "", "relu", "../../x", "\0", [], {}, {"class_name": "__lambda__"}]
@@ -155,6 +158,33 @@ def test_hostile_files_are_refused_or_read(tmp_path_factory, seed):
 
 
 SEEDS = {}
+
+
+ATTRIBUTES = [
+    ("m.weights.h5", "layers/conv1d/vars", "name"),
+    ("m.h5", "", "model_config"),
+    ("m.h5", "model_weights", "layer_names"),
+    ("m.h5", "model_weights/conv1d", "weight_names"),
+]
+
+
+@pytest.mark.parametrize(("name", "path", "attribute"), ATTRIBUTES)
+def test_attributes_that_hold_no_text_are_not_read(tmp_path, name, path, attribute):
+    """Of rows of numbers in the place of a text HDF5 may crash the process."""
+    model = isoconv.Sequential([isoconv.Input((9, 3)), layers.Conv1D(2, 3, name="conv1d")])
+    model.save_weights(tmp_path / name) if "weights" in name else model.save(tmp_path / name)
+    with h5py.File(tmp_path / name, "r+") as file:
+        kept = file[path or "/"].attrs
+        assert attribute in kept
+        del kept[attribute]
+        rows = np.empty(1, h5py.vlen_dtype("u1"))
+        rows[0] = np.arange(5, dtype="u1")
+        kept[attribute] = rows
+    load = isoconv.load_model
+    if "weights" in name:
+        load = partial(model.load_weights, by_name=True)
+    with pytest.raises(FileError, match=f"the attribute {attribute} holds no text"):
+        load(tmp_path / name)
 
 
 def main(seconds):

@@ -88,7 +88,7 @@ def read(
     found = Found()
     with opened(source, states, name) as file:
         if by_name:
-            states = _named(file, states, found)
+            states = _named(file, states, found, name)
         for state in states:
             _read_state(file, state, found)
         if not by_name:
@@ -124,15 +124,19 @@ def reading(source: Path | BytesIO, name: str) -> Iterator[Any]:
         raise FileError(f"{name}: not an HDF5 file that can be read ({error}).") from error
 
 
-def _named(file: Any, states: Sequence[State], found: Found) -> list[State]:
+def _named(file: Any, states: Sequence[State], found: Found, where: str) -> list[State]:
     """The states at the paths where the file has their layers' names."""
     paths: dict[str, list[str]] = {}
 
     def note(path: str, item: Any) -> None:
         if isinstance(item, h5py.Group) and path.endswith("/vars") and len(item):
-            paths.setdefault(str(item.attrs.get("name")), []).append(path.removesuffix("/vars"))
+            for name in texts(item, "name") or ():
+                paths.setdefault(name, []).append(path.removesuffix("/vars"))
 
-    file.visititems(note)
+    try:
+        file.visititems(note)
+    except Misfit as error:
+        raise FileError(f"{where}: damaged: {error}.") from error
     chosen = []
     for state in states:
         places = paths.get(state.name, []) if state.variables else []
@@ -198,6 +202,31 @@ def item(group: Any, path: str) -> Any:
             raise Misfit(f"{part} is a link, which is not followed")
         group = group[part]
     return group
+
+
+def texts(item: Any, attribute: str) -> list[str] | None:
+    """The texts of an attribute, one or several; None if it has no such attribute.
+
+    Misfit where it holds anything else: of some types HDF5 crashes the process when it reads them.
+    """
+    if attribute not in item.attrs:
+        return None
+    kept = h5py.h5a.open(item.id, attribute.encode())
+    if not kept.get_space().get_simple_extent_npoints():
+        # A list of no names is kept as one of no numbers.
+        return []
+    if not isinstance(kept.get_type(), h5py.h5t.TypeStringID):
+        raise Misfit(f"the attribute {attribute} holds no text")
+    if kept.get_storage_size() > _LARGEST_ARRAY:
+        raise Misfit(f"the attribute {attribute} holds {kept.get_storage_size()} bytes")
+    values = np.ravel(item.attrs[attribute])
+    return [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
+
+
+def text(item: Any, attribute: str) -> str | None:
+    """The text of an attribute, in one piece."""
+    found = texts(item, attribute)
+    return None if found is None else "".join(found)
 
 
 def dataset(group: Any, path: str, variable: Variable) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from isoconv.models.h5 import Misfit
+from isoconv.models.h5 import texts
 from isoconv.ops.variable import Variable
 
 # HDF5 keeps no more in one attribute; longer lists continue in "name0", "name1", ...
@@ -16,25 +16,12 @@ _LARGEST_ATTRIBUTE = 64512
 
 def names(group: Any, attribute: str) -> list[str]:
     """The names in an attribute of a group, or in its pieces."""
-    found = [*_strings(group, attribute)]
-    piece = 0
-    while f"{attribute}{piece}" in group.attrs:
-        found += _strings(group, f"{attribute}{piece}")
-        piece += 1
+    found = texts(group, attribute) or []
+    number = 0
+    while (piece := texts(group, f"{attribute}{number}")) is not None:
+        found += piece
+        number += 1
     return found
-
-
-def _strings(group: Any, attribute: str) -> list[str]:
-    if attribute not in group.attrs:
-        return []
-    values = np.ravel(group.attrs[attribute])
-    if values.dtype.kind not in "SUO" and values.size:
-        raise Misfit(f"the attribute {attribute} holds {values.dtype}; expected names")
-    return [text(each) for each in values]
-
-
-def text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def write_arrays(group: Any, variables: Mapping[str, Variable]) -> None:

@@ -79,7 +79,10 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool) ->
 
 def _attributes(path: Path) -> tuple[Any, Any]:
     with h5.reading(path, str(path)) as file:
-        return file.attrs.get("model_config"), file.attrs.get("training_config")
+        try:
+            return h5.text(file, "model_config"), h5.text(file, "training_config")
+        except h5.Misfit as error:
+            raise FileError(f"{path}: damaged: {error}.") from error
 
 
 def _compile_config(training: Any, part: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from isoconv.layers.base import Layer
 from isoconv.layers.convolution import BaseConv
 from isoconv.models import h5, legacy_optimizer, states
 from isoconv.models.h5 import Array, Found, Misfit
-from isoconv.models.h5_names import names, text, write_arrays, write_names
+from isoconv.models.h5_names import names, write_arrays, write_names
 from isoconv.models.model import Model
 from isoconv.ops.variable import Variable
 
@@ -55,7 +55,7 @@ def load(model: Model, path: Path, skip_mismatch: bool = False, by_name: bool = 
 
 
 def _refuse_keras_1(group: Any, path: Path) -> None:
-    version = text(group.attrs.get("keras_version", "1"))
+    version = h5.text(group, "keras_version") or "1"
     if version.startswith("1"):
         raise FileError(
             f"{path}: written by Keras {version}, whose layouts of weights depend on its backend. "
@@ -65,7 +65,7 @@ def _refuse_keras_1(group: Any, path: Path) -> None:
 
 def _flips(group: Any) -> bool:
     """Whether kernels are turned round: Theano convolved where all others correlate."""
-    return text(group.attrs.get("backend", "")) == "theano"
+    return h5.text(group, "backend") == "theano"
 
 
 _Part = tuple[Layer, Any, Sequence[Variable]]
