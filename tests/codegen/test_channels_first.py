@@ -242,3 +242,28 @@ def test_channels_first_are_kept_where_copies_cost_more(
     w = tensor("w", *(axis.taps for axis in axes), channels // groups, filters)
     attributes = {"face": "y", "axes": tuple(axes), "groups": groups, "sizes": x.shape[1:-1]}
     assert pays(make("conv", x, w, **attributes), axes) == expected
+
+
+def narrow(filters: int, channels: int = 16, taps: int = 3) -> Graph:
+    """Two forms of few filters over one tensor with channels last, concatenated."""
+    x = tensor("x", "n", "L", channels)
+    weights = [tensor(name, taps, channels, filters) for name in "vw"]
+    attributes = {"face": "y", "axes": (Axis(taps),), "groups": 1, "sizes": x.shape[1:-1]}
+    forms_ = [make("conv", x, w, **attributes) for w in weights]
+    return Graph((x, *weights), (make("concat", *forms_, axis=2),))
+
+
+@pytest.mark.parametrize(
+    ("first_kernels", "arguments"),
+    [
+        (2, {"filters": 1}),
+        (2, {"filters": 8}),
+        (0, {"filters": 9}),
+        (0, {"filters": 1, "taps": 1}),
+        (0, {"filters": 1, "channels": 3}),
+    ],
+)
+def test_forms_of_few_filters_share_a_copy_with_channels_first(first_kernels, arguments):
+    kinds = [step.kernel.kind for step in plan(narrow(**arguments), {}).steps]
+    assert kinds.count("first") == first_kernels
+    assert kinds.count("transpose") == bool(first_kernels)

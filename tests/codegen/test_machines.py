@@ -204,6 +204,6 @@ def owner(node, values):
 
 
 def test_kernels_have_the_one_name_that_the_loader_looks_for():
-    (step,) = plan(form("y", 4, 8), {}).steps
+    (step,) = plan(form("y", 4, 16), {}).steps
     described = machine_for(*MACHINES["avx2"])
     assert f"define void @{frame.SYMBOL}(" in tile.emit(step.kernel, described)

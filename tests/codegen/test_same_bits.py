@@ -37,6 +37,10 @@ CASES = {
     "short sums, lines that fill tiles": ([SAME, SAME], 2, 18, 1, (5, 29)),
     "edges down the lines": ([SAME, SAME], 16, 64, 1, (14, 7)),
     "no inner line": ([SAME, SAME], 16, 64, 1, (9, 1)),
+    "few filters": ([SAME], 20, 3, 1, (37,)),
+    "one filter, many taps": ([Axis(31, 1, 1, 15, 15)], 12, 1, 1, (40,)),
+    "few filters, images": ([SAME, VALID], 9, 5, 1, (7, 19)),
+    "few filters, volumes": ([SAME, VALID, SAME], 4, 8, 1, (4, 6, 17)),
     "dilated": ([DILATED, SAME], 17, 33, 1, (13, 8)),
     "strided": ([STRIDED, STRIDED], 16, 48, 1, (15, 14)),
     "three axes": ([SAME, VALID, SAME], 4, 32, 1, (4, 6, 7)),
@@ -88,6 +92,7 @@ def both(case, face, monkeypatch, batch=3):
     with monkeypatch.context() as patch:
         patch.setattr(kernel, "choose_kind", lambda graph: "pull")
         patch.setattr(program, "turn_weights", lambda graph: graph)
+        patch.setattr(program, "channels_first", lambda graph: graph)
         pulled, _ = run(outputs, feeds)
     return fast, pulled
 

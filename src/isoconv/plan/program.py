@@ -12,6 +12,7 @@ from isoconv.ir.graph import Graph, Node
 from isoconv.ir.ops import OPS
 from isoconv.ir.sizes import names
 from isoconv.ir.verify import Check, describe, obligations, verify
+from isoconv.plan.few import channels_first
 from isoconv.plan.first import separate
 from isoconv.plan.fuse import partition
 from isoconv.plan.kernel import Step, copy_step
@@ -57,7 +58,7 @@ def plan(graph: Graph, in_place: Mapping[int, int], required: Sequence[Check] = 
     in_place: which input each such output overwrites. required: checks beyond those of the nodes.
     """
     checks = tuple(obligations(graph, required))
-    graph = separate(lower(graph))
+    graph = separate(channels_first(lower(graph)))
     if settings.verify():
         verify(graph)
     graph = turn_weights(graph)
