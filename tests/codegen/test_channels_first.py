@@ -258,7 +258,8 @@ def narrow(filters: int, channels: int = 16, taps: int = 3) -> Graph:
     [
         (2, {"filters": 1}),
         (2, {"filters": 8}),
-        (0, {"filters": 9}),
+        (0, {"filters": 9, "channels": 40}),
+        (0, {"filters": 8, "channels": 15}),
         (0, {"filters": 1, "taps": 1}),
         (0, {"filters": 1, "channels": 3}),
     ],
