@@ -115,6 +115,31 @@ def test_configs_make_the_same_again(name, options):
     assert again.get_config() == ours.get_config()
 
 
+@pytest.mark.parametrize("kept", ["listed", "named", "both", "no longer"])
+@pytest.mark.parametrize("name", ["AdamW", "SGD"])
+def test_excluded_variables_do_not_decay(name, kept):
+    start, slopes = steps(3)
+    found = []
+    for optimizer, variable in [(optimizers, Variable), (keras.optimizers, keras.Variable)]:
+        chosen = [variable(v, name=n) for v, n in zip(start, "abc", strict=True)]
+        rule = getattr(optimizer, name)(0.1, weight_decay=0.5)
+        if kept != "named":
+            rule.exclude_from_weight_decay(chosen[:1])
+        if kept != "listed":
+            rule.exclude_from_weight_decay(chosen[:1] * (kept == "both"), ["b", "x"])
+        for slope in slopes:
+            rule.apply(slope, chosen)
+        found.append(chosen)
+    compare(*found)
+    plain = getattr(optimizers, name)(0.1)
+    plain.weight_decay = None
+    free = [Variable(value) for value in start]
+    for slope in slopes:
+        plain.apply(slope, free)
+    still = [bool((a.numpy() == b.numpy()).all()) for a, b in zip(found[0], free, strict=True)]
+    assert still == [kept in ("listed", "both"), kept != "listed", False]
+
+
 def test_constraints_come_after_the_update():
     start, slopes = steps(1)
     free, held = Variable(start[0]), Variable(start[0], constraint=constraints.NonNeg())
@@ -214,5 +239,10 @@ def test_what_does_not_fit_is_refused():
         ours.apply([], [variable])
     with pytest.raises(ArgumentError, match="variables that it was built with"):
         ours.apply([np.ones(2)], [other])
+    with pytest.raises(ArgumentError, match="a call before the optimizer has its variables"):
+        ours.exclude_from_weight_decay([variable])
+    for options in ({"var_names": "bias"}, {"var_list": [np.ones(2)]}):
+        with pytest.raises(ArgumentError, match="expected a list of"):
+            optimizers.SGD().exclude_from_weight_decay(**options)
     assert variable.numpy().tolist() == [0, 0]
     assert int(ours.iterations) == 0

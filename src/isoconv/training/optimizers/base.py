@@ -5,6 +5,7 @@ It is part of the compiled step, or runs at once on arrays.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Self
@@ -88,6 +89,7 @@ class Optimizer:
         else:
             self._learning_rate = self.add_variable((), settings.floatx(), "learning_rate")
             self.learning_rate = learning_rate
+        self._undecayed: tuple[frozenset[Variable], tuple[str, ...]] = frozenset(), ()
         self._places: dict[Variable, int] = {}
         self._slots: dict[str, list[Variable]] = {}
         self._applying: tuple[list[Variable], Compiled] | None = None
@@ -190,6 +192,32 @@ class Optimizer:
         """What is kept for a variable under the name of a slot."""
         return self._slots[name][self._places[variable]]
 
+    def exclude_from_weight_decay(
+        self,
+        var_list: Sequence[Variable] | None = None,
+        var_names: Sequence[str] | None = None,
+    ) -> None:
+        """Says which variables keep their size: each call anew, and before the first step.
+
+        var_list: variables. var_names: regular expressions; ["bias", "gamma"] are the variables in
+        whose names one of them is found.
+        """
+        where = self.where("exclude_from_weight_decay")
+        if self.built:
+            wanted = "a call before the optimizer has its variables"
+            raise ArgumentError(explain(where, "a call after the first step", wanted))
+        variables = [] if var_list is None else var_list
+        names = [] if var_names is None else var_names
+        if isinstance(names, str) or not all(isinstance(each, str) for each in names):
+            raise ArgumentError(explain(where, f"var_names={var_names!r}", "a list of texts"))
+        if isinstance(variables, Variable) or not all(isinstance(v, Variable) for v in variables):
+            raise ArgumentError(explain(where, "var_list of other things", "a list of variables"))
+        self._undecayed = frozenset(variables), tuple(names)
+
+    def _decays(self, variable: Variable) -> bool:
+        kept, names = self._undecayed
+        return variable not in kept and not any(re.search(each, variable.name) for each in names)
+
     # -- stepping ------------------------------------------------------------------------------
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
@@ -257,7 +285,7 @@ class Optimizer:
         self.begin_step()
         for gradient, variable in zip(self._clip(grads), variables, strict=True):
             own_rate = as_tensor(rate, variable.dtype)
-            if self.weight_decay is not None:
+            if self.weight_decay is not None and self._decays(variable):
                 variable.assign(variable - variable * self.weight_decay * own_rate)
             self.update_step(gradient, variable, own_rate)
 
