@@ -139,7 +139,7 @@ def test_classes_reduce_and_weigh_as_keras(name, options, reduction):
     close(ours(y_true, y_pred), theirs(y_true, y_pred))
     weight = RNG.random(6)
     close(ours(y_true, y_pred, weight), theirs(y_true, y_pred, weight))
-    close(ours(y_true, y_pred, weight[:, None]), ours(y_true, y_pred, weight))
+    close(ours(y_true, y_pred, weight[:, None]), theirs(y_true, y_pred, weight[:, None]))
     steps = probabilities(6, 4, 5), probabilities(6, 4, 5)
     weight = RNG.random((6, 4))
     close(ours(*steps, weight), theirs(*steps, weight))

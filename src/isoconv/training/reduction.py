@@ -78,7 +78,7 @@ def reduce_weighted(values: Any, weights: Any, mask: Any, reduction: str | None)
     found = as_float(values)
     own = merge_mask(weights, mask, found.dtype, reduction)
     if own is not None:
-        found, own = weighted(found, own)
+        found, own = weighted(*same_rank(found, own))
         found = node("mul", found, own)
     if reduction in (None, "none") or found.ndim == 0:
         return found
