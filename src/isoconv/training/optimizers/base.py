@@ -210,7 +210,8 @@ class Optimizer:
         names = [] if var_names is None else var_names
         if isinstance(names, str) or not all(isinstance(each, str) for each in names):
             raise ArgumentError(explain(where, f"var_names={var_names!r}", "a list of texts"))
-        if isinstance(variables, Variable) or not all(isinstance(v, Variable) for v in variables):
+        several = isinstance(variables, list | tuple)
+        if not several or not all(isinstance(each, Variable) for each in variables):
             raise ArgumentError(explain(where, "var_list of other things", "a list of variables"))
         self._undecayed = frozenset(variables), tuple(names)
 
