@@ -10,9 +10,8 @@ from collections.abc import Callable
 
 from isoconv.codegen.emit import Builder, Value
 from isoconv.codegen.flags import flush_denormals, keep_denormals, restore
+from isoconv.codegen.pool import TAKE_TASKS
 from isoconv.plan.machine import Machine
-
-SYMBOL = "parallel"
 
 _TEXT = """
 declare i64 @llvm.smin.i64(i64, i64)
@@ -58,25 +57,8 @@ done:
 define internal void @take_part(ptr %job) {{
 entry:
 {FLUSH}
-  %kernel = load ptr, ptr %job, align 8
-  %args.at = getelementptr i64, ptr %job, i64 1
-  %args = load ptr, ptr %args.at, align 8
-  %tasks.at = getelementptr i64, ptr %job, i64 2
-  %tasks = load i64, ptr %tasks.at, align 8
-  %grain.at = getelementptr i64, ptr %job, i64 3
-  %grain = load i64, ptr %grain.at, align 8
   %next = getelementptr i64, ptr %job, i64 4
-  br label %take
-take:
-  %begin = atomicrmw add ptr %next, i64 %grain monotonic
-  %more = icmp slt i64 %begin, %tasks
-  br i1 %more, label %run, label %done
-run:
-  %full = add i64 %begin, %grain
-  %end = call i64 @llvm.smin.i64(i64 %full, i64 %tasks)
-  call void %kernel(ptr %args, i64 %begin, i64 %end)
-  br label %take
-done:
+{TAKE}
 {RESTORE}
   ret void
 }}
@@ -94,7 +76,8 @@ def emit(machine: Machine) -> str:
         "FLUSH": [*member.entry, *flush],
         "RESTORE": back,
     }
-    text = _TEXT.format(**{name: "\n".join(lines) for name, lines in parts.items()})
+    joined = {name: "\n".join(lines) for name, lines in parts.items()}
+    text = _TEXT.format(**joined, TAKE=TAKE_TASKS)
     return "\n".join([*member.declared.values(), text])
 
 

@@ -58,6 +58,28 @@ _PROCESSORS = {
 }
 _PROCESSORS["arm64"] = _PROCESSORS["aarch64"]
 
+# What each thread of a job does, up to the label `done`. %job: the kernel, its arguments, tasks and
+# grain, a word each; %next: where the first task stands that nobody took.
+TAKE_TASKS = """\
+  %kernel = load ptr, ptr %job, align 8
+  %args.at = getelementptr i8, ptr %job, i64 8
+  %args = load ptr, ptr %args.at, align 8
+  %tasks.at = getelementptr i8, ptr %job, i64 16
+  %tasks = load i64, ptr %tasks.at, align 8
+  %grain.at = getelementptr i8, ptr %job, i64 24
+  %grain = load i64, ptr %grain.at, align 8
+  br label %take
+take:
+  %begin = atomicrmw add ptr %next, i64 %grain monotonic
+  %more = icmp slt i64 %begin, %tasks
+  br i1 %more, label %run, label %done
+run:
+  %full = add i64 %begin, %grain
+  %end = call i64 @llvm.smin.i64(i64 %full, i64 %tasks)
+  call void %kernel(ptr %args, i64 %begin, i64 %end)
+  br label %take
+done:"""
+
 _TEXT = """
 declare i64 @llvm.smin.i64(i64, i64)
 
@@ -160,25 +182,8 @@ none:
 define internal void @share(ptr %ctl) {{
 entry:
   %job = getelementptr i8, ptr %ctl, i64 {JOB}
-  %kernel = load ptr, ptr %job, align 8
-  %args.at = getelementptr i8, ptr %job, i64 8
-  %args = load ptr, ptr %args.at, align 8
-  %tasks.at = getelementptr i8, ptr %job, i64 16
-  %tasks = load i64, ptr %tasks.at, align 8
-  %grain.at = getelementptr i8, ptr %job, i64 24
-  %grain = load i64, ptr %grain.at, align 8
   %next = getelementptr i8, ptr %ctl, i64 {NEXT}
-  br label %take
-take:
-  %begin = atomicrmw add ptr %next, i64 %grain monotonic
-  %more = icmp slt i64 %begin, %tasks
-  br i1 %more, label %run, label %done
-run:
-  %full = add i64 %begin, %grain
-  %end = call i64 @llvm.smin.i64(i64 %full, i64 %tasks)
-  call void %kernel(ptr %args, i64 %begin, i64 %end)
-  br label %take
-done:
+{TAKE}
   ret void
 }}
 
@@ -279,6 +284,7 @@ def emit(machine: Machine) -> str:
         SLEEPERS=SLEEPERS,
         JOB=JOB,
         NEXT=NEXT,
+        TAKE=TAKE_TASKS,
         GENERATION=1 << 32,
         SEATS=0xFFFF << 16,
         NO_SEATS=~(0xFFFF << 16),

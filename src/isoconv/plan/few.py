@@ -7,7 +7,7 @@ from __future__ import annotations
 from math import prod
 
 from isoconv.ir.graph import Graph, Node, origin, rebuild, rewrite
-from isoconv.ir.ops import make
+from isoconv.ir.layout import to_first, to_last
 from isoconv.ir.sizes import number
 from isoconv.plan.first import axes
 from isoconv.plan.worth import pays
@@ -20,12 +20,16 @@ _TAPS, _CHANNELS = 2, 4
 
 def channels_first(graph: Graph) -> Graph:
     """An equal graph where such forms stand between tensors with channels first."""
+    narrow = {node for node in graph.nodes if _is_narrow(node)}
+    if not narrow:
+        return graph
 
     def changed(node: Node, inputs: tuple[Node, ...]) -> Node:
-        if not _is_narrow(node):
+        if node not in narrow:
             return rebuild(node, inputs)
         with origin(node.origin):
-            return _back(_first(rebuild(node, (_back(_first(inputs[0])), *inputs[1:]))))
+            turned = rebuild(node, (to_last(to_first(inputs[0])), *inputs[1:]))
+            return to_last(to_first(turned))
 
     return Graph(graph.inputs, tuple(rewrite(graph.outputs, changed)))
 
@@ -39,12 +43,3 @@ def _is_narrow(node: Node) -> bool:
     # The copy is of channels; what it gains is for filters.
     narrow = filters <= _FEW and channels >= max(_CHANNELS, 2 * filters) and taps >= _TAPS
     return straight and narrow and pays(node, axes(node))
-
-
-def _first(x: Node) -> Node:
-    """Channels brought to the second place."""
-    return make("transpose", x, perm=(0, x.rank - 1, *range(1, x.rank - 1)))
-
-
-def _back(x: Node) -> Node:
-    return make("transpose", x, perm=(0, *range(2, x.rank), 1))

@@ -9,6 +9,7 @@ from math import prod
 
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Graph, Node
+from isoconv.ir.layout import first_order, last_order
 from isoconv.ir.ops import OPS
 from isoconv.ir.sizes import number
 from isoconv.plan.phases import phases_of, split_phases
@@ -47,15 +48,12 @@ def _between(graph: Graph) -> list[First]:
 
 def moves_channels(node: Node) -> bool:
     """Whether a transpose brings the last axis to the second place."""
-    rank = node.rank
-    return (
-        node.op == "transpose" and rank > 2 and node["perm"] == (0, rank - 1, *range(1, rank - 1))
-    )
+    return node.op == "transpose" and node.rank > 2 and node["perm"] == first_order(node.rank)
 
 
 def _is_moved(node: Node) -> bool:
     """Whether a transpose brings the second axis to the end."""
-    return node.op == "transpose" and node["perm"] == (0, *range(2, node.rank), 1)
+    return node.op == "transpose" and node["perm"] == last_order(node.rank)
 
 
 def _match(root: Node, graph: Graph) -> First | None:

@@ -17,6 +17,8 @@ def split_phases(graph: Graph, strides: dict[Node, int]) -> Graph:
 
     strides: of each form whose data is a tensor with channels first, transposed: its last stride.
     """
+    if not strides:
+        return graph
     phases: dict[tuple[Node, int], Node] = {}
 
     def changed(node: Node, inputs: tuple[Node, ...]) -> Node:

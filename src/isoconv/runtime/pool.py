@@ -44,7 +44,7 @@ def borrowed(begin: int) -> Team:
     machine = host()
     block = ctypes.c_int64(begin)
     _borrowed.append(block)
-    address = jit.function("lent", lent.SYMBOL, lambda: lent.emit(machine), machine)
+    address = jit.function("lent", code.SYMBOL, lambda: lent.emit(machine), machine)
     return Team(ctypes.addressof(block), address)
 
 

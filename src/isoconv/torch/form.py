@@ -13,6 +13,7 @@ from isoconv import compiler, optional
 from isoconv.ir import sizes
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Graph, Node
+from isoconv.ir.layout import to_first, to_last
 from isoconv.ir.ops import make
 from isoconv.ir.sizes import Shape
 from isoconv.runtime.executable import Executable
@@ -233,8 +234,7 @@ def _input(name: str, shape: Shape, dtype: str, is_last: bool) -> tuple[Node, No
         node = make("input", name=name, shape=shape, dtype=dtype)
         return node, node
     node = make("input", name=name, shape=(shape[0], *shape[2:], shape[1]), dtype=dtype)
-    rank = len(shape)
-    return node, make("transpose", node, perm=(0, rank - 1, *range(1, rank - 1)))
+    return node, to_first(node)
 
 
 def _inner(name: str, node: Node) -> Node:
@@ -242,7 +242,7 @@ def _inner(name: str, node: Node) -> Node:
     rank = node.rank
     if name == "w":
         return make("transpose", node, perm=(*range(2, rank), 1, 0))
-    return make("transpose", node, perm=(0, *range(2, rank), 1))
+    return to_last(node)
 
 
 def _outer(name: str, node: Node) -> Node:
@@ -250,4 +250,4 @@ def _outer(name: str, node: Node) -> Node:
     rank = node.rank
     if name == "w":
         return make("transpose", node, perm=(rank - 1, rank - 2, *range(rank - 2)))
-    return make("transpose", node, perm=(0, rank - 1, *range(1, rank - 1)))
+    return to_first(node)

@@ -11,7 +11,8 @@ from typing import Any
 from isoconv import compiler, optional
 from isoconv.ir import sizes
 from isoconv.ir.geometry import Axis
-from isoconv.ir.graph import Graph, Node
+from isoconv.ir.graph import Graph
+from isoconv.ir.layout import to_first, to_last
 from isoconv.ir.ops import make
 from isoconv.runtime.executable import Addressed, Executable
 from isoconv.torch.operator import is_plain
@@ -106,20 +107,12 @@ def _program(
     batch = sizes.name("n")
     x = make("input", name="x", shape=(batch, channels, *lengths), dtype=dtype)
     if not back:
-        y = make("pool_max", _channels_last(x), axes=axes)
-        graph = Graph((x,), (_channels_first(y),))
+        y = make("pool_max", to_last(x), axes=axes)
+        graph = Graph((x,), (to_first(y),))
     else:
         dy = make("input", name="dy", shape=(batch, channels, *places), dtype=dtype)
-        taps = make("pool_argmax", _channels_last(x), axes=axes)
-        given = _channels_last(dy)
+        taps = make("pool_argmax", to_last(x), axes=axes)
+        given = to_last(dy)
         dx = make("pool_scatter", given, taps, axes=axes, sizes=tuple(lengths))
-        graph = Graph((dy, x), (_channels_first(dx),))
+        graph = Graph((dy, x), (to_first(dx),))
     return compiler.compile(graph, threads=threads, team=team())
-
-
-def _channels_last(node: Node) -> Node:
-    return make("transpose", node, perm=(0, *range(2, node.rank), 1))
-
-
-def _channels_first(node: Node) -> Node:
-    return make("transpose", node, perm=(0, node.rank - 1, *range(1, node.rank - 1)))
