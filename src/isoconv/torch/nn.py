@@ -11,18 +11,15 @@ after), one an axis.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 from isoconv import optional
 from isoconv.errors import ArgumentError, ShapeError, explain
 from isoconv.ir import geometry
-from isoconv.ir.geometry import Axis
-from isoconv.ir.sizes import number
-from isoconv.torch.choosing import Choices, Run, is_left, is_slower
+from isoconv.torch.choosing import Choices, is_left
 from isoconv.torch.form import Form, form_of
-from isoconv.torch.operator import form, is_plain, solve
-from isoconv.torch.pooling import max_pool, pooled, pooled_by_torch, spread
+from isoconv.torch.max_pool import MaxPool1d, MaxPool2d, MaxPool3d
+from isoconv.torch.operator import form, is_ours, is_plain, solve
 
 torch: Any = optional.require("torch", "torch")
 
@@ -39,22 +36,7 @@ __all__ = [
     "MaxPool3d",
 ]
 
-_DTYPES = (torch.float32, torch.float64)
 _MODES = ("zeros", "reflect", "replicate", "circular")
-
-
-def is_ours(x: Any, weight: Any) -> bool:
-    """Whether the kernels take these tensors: dense, of one floating dtype, on a CPU."""
-    dtype = x.dtype
-    return (
-        dtype in _DTYPES
-        and dtype is weight.dtype
-        and x.is_cpu
-        and weight.is_cpu
-        and x.layout is torch.strided
-        and weight.layout is torch.strided
-        and not torch.is_autocast_enabled("cpu")
-    )
 
 
 # -- arguments --------------------------------------------------------------------------------
@@ -422,81 +404,3 @@ class Linear(torch.nn.Linear):  # type: ignore[misc]
         else:
             y = form("y", rows, weight, bias, *arguments)
         return y if x.dim() == 2 else y.reshape(*x.shape[:-1], outputs)
-
-
-class _MaxPool(torch.nn.modules.pooling._MaxPoolNd):  # type: ignore[misc]
-    """Max pooling. With `return_indices` or `ceil_mode`, of other layouts than PyTorch's default,
-    and traced, it is PyTorch's.
-    """
-
-    rank: int
-    choices: Choices | None = None
-
-    def forward(self, x: Any) -> Any:
-        choices, rank = self.choices, self.rank
-        if (
-            self.return_indices
-            or self.ceil_mode
-            or not is_ours(x, x)
-            or not is_plain(x)
-            or x.dim() != rank + 2
-            or not x.is_contiguous()
-        ):
-            return super().forward(x)
-        axes = _pool_axes(rank, self.kernel_size, self.stride, self.padding, self.dilation)
-        if axes is None or any(map(_is_short, axes, x.shape[2:])):
-            return super().forward(x)
-        if choices is not None:
-            needs = (torch.is_grad_enabled() and x.requires_grad, False)
-            if is_slower(choices, axes, x, needs, lambda: self._sides(x, axes, needs[0])):
-                return super().forward(x)
-        return max_pool(x, axes)
-
-    def _sides(self, x: Any, axes: tuple[Axis, ...], trained: bool) -> tuple[Run, Run]:
-        """What we and what PyTorch would run, with the gradient where it is asked for."""
-        given, theirs = x.detach(), super().forward
-
-        def ours() -> None:
-            y = pooled(given, axes)
-            if trained:
-                spread(given, y, axes)
-
-        return ours, pooled_by_torch(given, axes) if trained else lambda: theirs(given)
-
-
-def _is_short(axis: Axis, length: int) -> bool:
-    """Whether there is no window."""
-    return length + 2 * number(axis.low) < axis.span
-
-
-@lru_cache(maxsize=1024)
-def _pool_axes(rank: int, *numbers: Any) -> tuple[Axis, ...] | None:
-    """The axes of windows; None where PyTorch is to say what is wrong with the numbers.
-
-    numbers: taps, strides, padding and dilation, one for all axes or one for each.
-    """
-    each = [(n,) * rank if isinstance(n, int) else tuple(n) for n in numbers]
-    if any(len(n) != rank for n in each):
-        return None
-    columns = list(zip(*each, strict=True))
-    if any(min(k, s, d) < 1 or not 0 <= 2 * p <= k for k, s, p, d in columns):
-        return None
-    return tuple(Axis(k, s, d, p, p) for k, s, p, d in columns)
-
-
-class MaxPool1d(_MaxPool, torch.nn.MaxPool1d):  # type: ignore[misc]
-    """`torch.nn.MaxPool1d` on these kernels; x (batch, channels, length)."""
-
-    rank = 1
-
-
-class MaxPool2d(_MaxPool, torch.nn.MaxPool2d):  # type: ignore[misc]
-    """`torch.nn.MaxPool2d` on these kernels; x (batch, channels, height, width)."""
-
-    rank = 2
-
-
-class MaxPool3d(_MaxPool, torch.nn.MaxPool3d):  # type: ignore[misc]
-    """`torch.nn.MaxPool3d` on these kernels; x (batch, channels, depth, height, width)."""
-
-    rank = 3

@@ -99,6 +99,20 @@ def _fixed(argument: Any) -> Any:
     return argument if isinstance(argument, int) else tuple(argument)
 
 
+def is_ours(x: Any, weight: Any) -> bool:
+    """Whether the kernels take these tensors: dense, of one floating dtype, on a CPU."""
+    dtype = x.dtype
+    return (
+        dtype in _DTYPES
+        and dtype is weight.dtype
+        and x.is_cpu
+        and weight.is_cpu
+        and x.layout is torch.strided
+        and weight.layout is torch.strided
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
 def is_plain(*tensors: Any) -> bool:
     """Whether PyTorch's dispatcher, which takes longer than a small layer, may be left out: nobody
     traces, and the tensors (or None) are no more than numbers in memory.
@@ -116,6 +130,7 @@ def is_plain(*tensors: Any) -> bool:
     return True
 
 
+_DTYPES = (torch.float32, torch.float64)
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 _is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
 _is_compiling = torch.compiler.is_compiling

@@ -9,6 +9,7 @@ from isoconv.errors import ArgumentError, explain
 from isoconv.sections import Section, as_text, duration
 from isoconv.torch import nn
 from isoconv.torch.choosing import Choices, Measured
+from isoconv.torch.operator import is_ours
 
 torch: Any = optional.require("torch", "torch")
 
@@ -61,7 +62,7 @@ def report(module: Any) -> str:
 def _unmeasured(layer: Any) -> str:
     """Who computes a layer of ours of which nothing was measured, and why."""
     for weight in layer.parameters():
-        if not nn.is_ours(weight, weight):
+        if not is_ours(weight, weight):
             return f"PyTorch, as its weights are {weight.dtype} on {weight.device}"
     if layer.choices is None:
         return "isoconv, as it was not put in another's place"
