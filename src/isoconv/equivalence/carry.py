@@ -14,7 +14,7 @@ from isoconv.ops.recorder import Array
 from isoconv.ops.variable import Variable
 from isoconv.reference import run
 from isoconv.rewriting.proof.blocks import Block, size_of
-from isoconv.rewriting.proof.compare import Map, Reading
+from isoconv.rewriting.proof.maps import Map, Reading
 
 
 @dataclass(frozen=True)

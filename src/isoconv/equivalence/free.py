@@ -15,8 +15,9 @@ from isoconv.equivalence.witness import with_bounds, witness
 from isoconv.gradient import vjp
 from isoconv.ir.graph import Node, sort
 from isoconv.rewriting.proof.blocks import Block
-from isoconv.rewriting.proof.compare import SYNTAX, Comparer, Map
+from isoconv.rewriting.proof.compare import Comparer
 from isoconv.rewriting.proof.field import PRIMES, Array
+from isoconv.rewriting.proof.maps import SYNTAX, Map
 from isoconv.rewriting.proof.refute import Refuter
 from isoconv.rewriting.proof.search import Search, embedding, holds
 from isoconv.rewriting.proof.values import NotUnderstoodError

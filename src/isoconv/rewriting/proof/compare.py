@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,16 +10,20 @@ from isoconv.ir.graph import Node
 from isoconv.ir.ops import make
 from isoconv.rewriting.proof.blocks import Block, size_of
 from isoconv.rewriting.proof.field import PRIMES, Array, Field
+from isoconv.rewriting.proof.maps import (
+    POINTS,
+    SOLVED,
+    SYNTAX,
+    Map,
+    Met,
+    Outcome,
+    Reading,
+    same,
+    selection,
+)
 from isoconv.rewriting.proof.values import evaluate
 
 Pullback = Callable[[Sequence[Node], Sequence[Node], Sequence[Node]], list[Node]]
-
-SYNTAX = "the same normal form: the index relations agree axis by axis"
-POINTS = "equal at random points modulo two primes"
-WEIGHTS = "each weight meets the same pairs of input and output (weight gradients at random points)"
-SOLVED = "the table of (input, output) pairs fits the weights of the other"
-
-CORNER = "the weights stand in the corners of larger ones, zeros around them"
 
 SMALL, CHUNK = 300_000, 128
 """Tables of so many entries are written out whole; else inputs are added so many at a time."""
@@ -28,71 +31,11 @@ SMALL, CHUNK = 300_000, 128
 WORK = 150_000_000
 """The most products that one table may take; all tables of a comparison take four times that."""
 
-SOME, FEW = 30, 6
-"""How many weights and how many inputs are looked at before all are."""
+FEW = 6
+"""How many inputs are looked at before all are."""
 
 TABLE = 3_000_000
 """The most entries of a table of (input, output) pairs that is written out."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Where each weight of `target` alone decides what the table holds: an entry, -1 for none.
-
-    The entry in the table of `source`, less what `target` has there without weights, over what
-    multiplies the weight there, is the weight. inputs: those the rows of the table are for.
-    """
-
-    source: Block
-    target: Block
-    entry: Array
-    inputs: Array
-
-
-@dataclass(frozen=True)
-class Map:
-    """How the weights of one block give those of another.
-
-    sources, targets: the weights, as flat nodes. select: for each target element the source
-    element, -1 for zero; or read: where it is found. one_to_one: whether every weight of the
-    target comes from exactly one of the source.
-    """
-
-    sources: tuple[Node, ...]
-    targets: tuple[Node, ...]
-    reason: str
-    one_to_one: bool
-    select: Array | None = None
-    read: Reading | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The maps found from a to b and from b to a."""
-
-    forth: Map | None = None
-    back: Map | None = None
-
-    @property
-    def equal(self) -> bool:
-        return self.forth is not None and self.back is not None and self.forth.one_to_one
-
-
-@dataclass(frozen=True)
-class Met:
-    """What multiplies each weight of a block at some point, also in order; and the rest."""
-
-    factors: Array
-    ordered: Array
-    rest: int
-
-    def may_be_within(self, other: Met) -> bool:
-        """Whether some of the factors, if they are not 0, are among the other's."""
-        some = self.ordered[:: len(self.ordered) // SOME + 1]
-        if not len(other.ordered):
-            return not some.any()
-        at = np.minimum(np.searchsorted(other.ordered, some), len(other.ordered) - 1)
-        return bool(((other.ordered[at] == some) | (some == 0)).all())
 
 
 class Comparer:
@@ -129,16 +72,16 @@ class Comparer:
     def compare(self, a: Block, b: Block) -> Outcome:
         """Maps between two blocks, by the first way that decides."""
         if a.canonical is b.canonical:
-            return _same(a, b, SYNTAX)
+            return same(a, b, SYNTAX)
         if not a.weights and not b.weights:
-            return _same(a, b, POINTS) if self._alike(a, b) else Outcome()
+            return same(a, b, POINTS) if self._alike(a, b) else Outcome()
         linear = a.degrees[0] <= 1 and b.degrees[0] <= 1
         if linear:
             found = self._by_gradients(a, b)
             if found.forth or found.back:
                 return self._completed(a, b, found)
         elif [size_of(n) for n in a.order] == [size_of(n) for n in b.order] and self._alike(a, b):
-            return _same(a, b, POINTS)
+            return same(a, b, POINTS)
         return self._completed(a, b, Outcome())
 
     def _completed(self, a: Block, b: Block, found: Outcome) -> Outcome:
@@ -171,8 +114,8 @@ class Comparer:
                 return Outcome()
         left_keys, right_keys = (both[0].factors * 2**31 + both[1].factors for both in sides)
         return Outcome(
-            _selection(a, b, left_keys, right_keys) if forth else None,
-            _selection(b, a, right_keys, left_keys) if back else None,
+            selection(a, b, left_keys, right_keys) if forth else None,
+            selection(b, a, right_keys, left_keys) if back else None,
         )
 
     def _met_by(self, block: Block, prime: int) -> Met:
@@ -373,34 +316,3 @@ def split(nodes: Sequence[Node], flat: Array) -> dict[Node, Array]:
         result[node] = flat[:, at : at + size_of(node)]
         at += size_of(node)
     return result
-
-
-def _same(a: Block, b: Block, reason: str) -> Outcome:
-    index = np.arange(a.parameters)
-    return Outcome(
-        Map(a.order, b.order, reason, True, select=index),
-        Map(b.order, a.order, reason, True, select=index),
-    )
-
-
-def _selection(a: Block, b: Block, left: Array, right: Array) -> Map | None:
-    """Each weight of a as the weight of b that meets the same; None where one has no such.
-
-    left, right: what each weight of a and of b meets, 0 for nothing. Weights that meet the same
-    are taken in order.
-    """
-    keys, which = np.unique(np.concatenate([left, right]), return_inverse=True)
-    mine, theirs = which[: len(left)], which[len(left) :]
-    counts = [np.bincount(each, minlength=len(keys)) for each in (mine, theirs)]
-    short = counts[0] > counts[1]
-    if (keys[short] != 0).any():
-        return None
-    orders = [np.argsort(each, kind="stable") for each in (mine, theirs)]
-    firsts = [np.cumsum(each) - each for each in counts]
-    turn = np.arange(len(left)) - firsts[0][mine[orders[0]]]
-    fits = turn < counts[1][mine[orders[0]]]
-    places = firsts[1][mine[orders[0]]][fits] + turn[fits]
-    select = np.full(len(right), -1)
-    select[orders[1][places]] = orders[0][fits]
-    whole = not short.any() and len(left) == len(right)
-    return Map(a.order, b.order, WEIGHTS, whole, select=select)

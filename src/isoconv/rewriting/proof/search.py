@@ -10,8 +10,9 @@ import numpy as np
 
 from isoconv.ir.graph import Node
 from isoconv.rewriting.proof.blocks import Block, Chain, size_of
-from isoconv.rewriting.proof.compare import CORNER, Comparer, Map, Outcome
+from isoconv.rewriting.proof.compare import Comparer
 from isoconv.rewriting.proof.field import PRIMES, Array
+from isoconv.rewriting.proof.maps import CORNER, Map, Outcome
 
 Shapes = Mapping[Node, tuple[int, ...]]
 
