@@ -25,7 +25,8 @@ _custom: dict[str, Any] = {}
 _custom_names: dict[Any, str] = {}
 _scope: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects", default=MappingProxyType({}))
 
-_WRONG_CONFIG = (
+# What Python raises where a config is not what it should be.
+WRONG_CONFIG = (
     AttributeError,
     IndexError,
     KeyError,
@@ -212,7 +213,7 @@ def naming_config(what: str) -> Iterator[None]:
         yield
     except IsoconvError:
         raise
-    except _WRONG_CONFIG as error:
+    except WRONG_CONFIG as error:
         given = f"one that raises {type(error).__name__}: {error}"
         raise ArgumentError(explain(f"{what}: config", given, "what get_config gives")) from error
 

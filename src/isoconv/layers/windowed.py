@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from isoconv import ops
+from isoconv.ir import geometry
 from isoconv.ir.sizes import Dim
 from isoconv.layers.base import Shape
 from isoconv.layers.spatial import Spatial
@@ -57,10 +58,8 @@ class Windowed(Spatial):
         kernel = ops.ones((*self.kernel_size, 1, 1), self.compute_dtype)
         padding = self.padding_of(ops.shape(steps)[1:-1])
         if padding == "causal":
-            before = [
-                (k - 1) * d for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)
-            ]
-            steps = ops.pad(steps, [(0, 0), *((each, 0) for each in before), (0, 0)])
+            pairs = map(geometry.causal, self.kernel_size, self.dilation_rate)
+            steps = ops.pad(steps, [(0, 0), *pairs, (0, 0)])
             padding = "valid"
         seen = ops.conv(steps, kernel, self.strides, padding, "channels_last", self.dilation_rate)
         return ops.squeeze(seen, -1) > 0

@@ -16,18 +16,7 @@ from isoconv.ops.variable import without_initial_values
 _WRITER = "written_by"
 
 # What a config that is not what it should be makes constructors raise.
-_WRONG_CONFIG = (
-    ArgumentError,
-    AttributeError,
-    IndexError,
-    KeyError,
-    MemoryError,
-    OverflowError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    ZeroDivisionError,
-)
+_WRONG_CONFIG = (ArgumentError, MemoryError, *registry.WRONG_CONFIG)
 
 
 def parse(data: bytes | str, part: str) -> dict[str, Any]:

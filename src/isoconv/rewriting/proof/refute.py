@@ -94,6 +94,8 @@ class Refuter:
         self.inputs = np.zeros(0, np.int64)
         self._most = min(TABLE // a.outputs, WORK // max(a.work, b.work, 1)) // 2
         linear = max(*a.degrees[1:], b.degrees[1]) <= 1
+        # Where inputs are numbers of rows, units and their negatives mean nothing.
+        self._has_rows = any(node.op == "gather" for node in needed([a.end, b.end], {}))
         self._polynomial = linear and max(a.degrees[0], b.degrees[0]) < inf
 
     def refute(self) -> Refutation | None:
@@ -104,7 +106,7 @@ class Refuter:
         meets an input.
         """
         third = max(1, min(self._most, MANY) // 3)
-        if self._has_rows() or self.a.inputs <= third:
+        if self._has_rows or self.a.inputs <= third:
             return None
         every = np.arange(self.a.inputs)
         middle = self.a.inputs // 2 + np.arange(third) - third // 2
@@ -113,7 +115,7 @@ class Refuter:
 
     def refute_by_all(self) -> Refutation | None:
         """By all inputs, where they are not too many."""
-        if self._has_rows() or self.a.inputs > self._most:
+        if self._has_rows or self.a.inputs > self._most:
             return None
         self.inputs = np.arange(self.a.inputs)
         found = self._by_entries()
@@ -124,11 +126,6 @@ class Refuter:
     def _by_entries(self) -> Refutation | None:
         found = self._by_ties() or self._by_range()
         return self._by_span() if found is None and self._polynomial else found
-
-    def _has_rows(self) -> bool:
-        """Whether inputs are numbers of rows, so that units and their negatives mean nothing."""
-        nodes = needed([self.a.end, self.b.end], {})
-        return any(node.op == "gather" for node in nodes)
 
     # -- entries that are alike ----------------------------------------------------------------
 
