@@ -85,7 +85,9 @@ def test_hot_loops_keep_their_tiles_in_registers(machine, filters, face):
 SAME = Axis(3, 1, 1, 1, 1)
 # face, channels, filters, axes, groups
 OTHERS = {
+    "folded, 12 filters": ("y", 32, 12, (SAME, SAME), 1),
     "folded, 16 filters": ("y", 32, 16, (SAME, SAME), 1),
+    "folded, 20 filters": ("y", 32, 20, (SAME, SAME), 1),
     "folded, 32 filters": ("y", 32, 32, (SAME, SAME), 1),
     "folded, 64 filters": ("y", 32, 64, (SAME, SAME), 1),
     "many weights": ("y", 128, 128, (SAME, SAME), 1),
@@ -106,6 +108,21 @@ def test_other_kernels_keep_their_sums_in_registers(machine, case):
     face, channels, filters, axes, groups = OTHERS[case]
     kernel = kernel_of(face, channels, filters, *axes, groups=groups)
     hot = loops(kernel, machine_for(*MACHINES[machine]))
+    assert hot
+    assert sum(spills(loop, REGISTER[machine]) for loop in hot) == 0
+
+
+# channels, filters, positions of a window
+POOLED = [(1, 32, (2, 2)), (32, 64, (2, 2)), (32, 64, (1, 2)), (32, 20, (1, 3))]
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize(("channels", "filters", "window"), POOLED)
+def test_sums_of_a_window_stay_in_registers(machine, channels, filters, window):
+    graph = form("y", channels, filters, SAME, SAME)
+    pool = make("pool_max", graph.outputs[0], axes=tuple(Axis(taps, taps) for taps in window))
+    (step,) = plan(Graph(graph.inputs, (pool,)), {}).steps
+    hot = loops(step.kernel, machine_for(*MACHINES[machine]))
     assert hot
     assert sum(spills(loop, REGISTER[machine]) for loop in hot) == 0
 

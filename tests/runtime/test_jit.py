@@ -73,6 +73,14 @@ def test_another_machine_or_release_compiles_anew(
     assert give("a", lambda: giving(3)) == 3
 
 
+def test_every_module_whose_code_makes_code_is_part_of_the_version(tmp_path: Path) -> None:
+    for file in ("emit.py", "tile/work.py", "tile/deep/rows.py", "tile/notes.txt"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(file)
+    read = [file.read_text() for file in jit._modules(tmp_path)]
+    assert read == ["emit.py", "tile/deep/rows.py", "tile/work.py"]
+
+
 def test_without_a_disk_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ISOCONV_CACHE_MB", "0")
     assert give("a", lambda: giving(1)) == 1

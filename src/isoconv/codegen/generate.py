@@ -37,7 +37,7 @@ def tasks(kernel: Kernel, machine: Machine) -> Dim:
         return transpose.tasks(root, machine)
     anchor = kernel.anchor
     if anchor is not None and kernel.kind == "tile":
-        return tile.tasks(anchor, machine)
+        return tile.tasks(kernel, machine)
     if anchor is not None and kernel.kind == "gram":
         return gram.tasks(anchor, machine)
     if anchor is not None and kernel.kind == "group gram":

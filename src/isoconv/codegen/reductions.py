@@ -83,7 +83,13 @@ def _reduce(p: Pull, node: Node, index: Index, mask: Value | None) -> Value:
 
 
 def larger(p: Pull, value: Value, best: Value) -> Value:
-    return p.b.select(exceeds(p, value, best), value, best)
+    """The larger of two; NaN if either is."""
+    b = p.b
+    if element_type(value.type) not in ("float", "double"):
+        return b.select(b.compare("sgt", value, best), value, best)
+    # One instruction on x86, which gives `best` where either is NaN.
+    chosen = b.select(b.compare("ogt", value, best), value, best)
+    return b.select(b.compare("uno", value, value), value, chosen)
 
 
 def _argmax(p: Pull, node: Node, index: Index, mask: Value | None) -> Value:

@@ -10,7 +10,7 @@ from isoconv.codegen import taps
 from isoconv.codegen.emit import Value, vector_type
 from isoconv.codegen.index import Coord, Index
 from isoconv.codegen.pull import Emission, Pull
-from isoconv.codegen.reductions import exceeds, lowest
+from isoconv.codegen.reductions import exceeds, larger, lowest
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Node
 from isoconv.ir.sizes import Shape
@@ -66,7 +66,19 @@ def each_tap(
     return values
 
 
-def _pool(p: Pull, node: Node, index: Index, mask: Value | None) -> Value:
+def _pool_max(p: Pull, node: Node, index: Index, mask: Value | None) -> Value:
+    (x,) = node.inputs
+    live, first = _window(p, node["axes"], index, x.shape)
+
+    def body(
+        found: list[Value], places: list[Coord], carried: tuple[Value, ...]
+    ) -> Sequence[Value]:
+        return [larger(p, p.vector(x, (*index[:first], *places, index[-1]), mask), carried[0])]
+
+    return each_tap(p, live, [p.zero(x, lowest(x))], body)[0]
+
+
+def _pool_argmax(p: Pull, node: Node, index: Index, mask: Value | None) -> Value:
     (x,) = node.inputs
     live, first = _window(p, node["axes"], index, x.shape)
     none = p.b.const(vector_type("i32", p.lanes.count), -1)
@@ -83,8 +95,7 @@ def _pool(p: Pull, node: Node, index: Index, mask: Value | None) -> Value:
             p.b.select(better, p.spread(tap_here), tap),
         )
 
-    best, tap = each_tap(p, live, [p.zero(x, lowest(x)), none], body)
-    return best if node.op == "pool_max" else tap
+    return each_tap(p, live, [p.zero(x, lowest(x)), none], body)[1]
 
 
 def _pool_take(p: Pull, node: Node, index: Index, mask: Value | None) -> Value:
@@ -124,8 +135,8 @@ def _pool_scatter(p: Pull, node: Node, index: Index, mask: Value | None) -> Valu
 
 
 WINDOWS: Mapping[str, Emission] = {
-    "pool_max": _pool,
-    "pool_argmax": _pool,
+    "pool_max": _pool_max,
+    "pool_argmax": _pool_argmax,
     "pool_take": _pool_take,
     "pool_scatter": _pool_scatter,
 }

@@ -17,6 +17,7 @@ from isoconv.plan.kernel import (
     turns,
 )
 from isoconv.plan.memory import ALIASES, owner
+from isoconv.plan.pools import joined
 
 _LEAVES = ("full", "size", "iota")
 # Repeating these in every reader costs less than a trip to memory.
@@ -33,6 +34,7 @@ class _Partition:
         self.graph = graph
         self.outputs = set(graph.outputs)
         self.first = {each.root: each.inside for each in find_first(graph)}
+        self.pooled = joined(graph)
         self.inline: set[Node] = set()
         # The one kernel (its root) that holds a node; absent where several do.
         self.home: dict[Node, Node] = {}
@@ -77,6 +79,10 @@ class _Partition:
         if node in self.first:
             self.home[node] = node
             self.direct.add(node)
+            return
+        if node in self.pooled:
+            self.inline.add(node)
+            self.home[node] = self.home[self.pooled[node]]
             return
         within = any(node in inside for inside in self.first.values())
         cheap = within or node.op in _CHEAP

@@ -20,7 +20,8 @@ from isoconv.plan.first import moves_channels
 
 REDUCTIONS = ("reduce_sum", "reduce_max", "argmax")
 WINDOWS = ("pool_max", "pool_argmax", "pool_take", "pool_scatter")
-# A kernel holds at most one of these; what follows it elementwise is its epilogue.
+# A kernel holds at most one of these, and the pooling of a form beside it (`plan.pools`); what
+# follows elementwise is its epilogue.
 ANCHORS = ("conv", "gather", "scatter_add", *WINDOWS, *REDUCTIONS)
 
 

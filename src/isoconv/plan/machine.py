@@ -13,7 +13,8 @@ class Machine:
     """One processor as the kernels see it.
 
     vector_bits: width of one vector register; registers: how many there are; scratch: how many of
-    them a kernel needs beside its accumulators and one row of weights;
+    them a kernel needs beside its accumulators and one row of weights, and row_scratch those that
+    each row of a tile needs;
     masks: whether partial vectors load and store under a mask at no great cost;
     broadcast_operand: whether an FMA takes a scalar from memory and repeats it;
     denormals: the control register that flushes denormals ("mxcsr", "fpcr", or "" for none).
@@ -25,6 +26,7 @@ class Machine:
     vector_bits: int
     registers: int
     scratch: int
+    row_scratch: int
     masks: bool
     broadcast_operand: bool
     denormals: str
@@ -53,6 +55,7 @@ def describe(triple: str, cpu: str, features: dict[str, bool]) -> Machine:
             vector_bits=512 if wide else 256,
             registers=32 if wide else 16,
             scratch=3 if wide else 2,
+            row_scratch=0,
             masks=wide,
             broadcast_operand=wide,
             denormals="mxcsr",
@@ -64,8 +67,9 @@ def describe(triple: str, cpu: str, features: dict[str, bool]) -> Machine:
             features=flags,
             vector_bits=128,
             registers=32,
-            # LLVM schedules repeated elements ahead of their use, each in a register of its own.
+            # LLVM schedules elements ahead of their use, each, or those of a row, in a register.
             scratch=5,
+            row_scratch=1,
             masks=False,
             broadcast_operand=False,
             denormals="fpcr",

@@ -19,6 +19,7 @@ from isoconv.plan.kernel import Step, copy_step
 from isoconv.plan.lower import lower, turn_weights
 from isoconv.plan.memory import Layout, Place, Tensor, layout, needed, owner
 from isoconv.plan.order import lightest
+from isoconv.plan.pools import pool_early
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def plan(graph: Graph, in_place: Mapping[int, int], required: Sequence[Check] = 
     in_place: which input each such output overwrites. required: checks beyond those of the nodes.
     """
     checks = tuple(obligations(graph, required))
-    graph = separate(channels_first(lower(graph)))
+    graph = separate(channels_first(pool_early(lower(graph))))
     if settings.verify():
         verify(graph)
     graph = turn_weights(graph)

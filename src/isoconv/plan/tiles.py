@@ -9,6 +9,8 @@ from isoconv.plan.machine import Machine
 
 # Tiles of one task, and the tasks to have before they grow: beyond the fewest tiles, and to them.
 _FEWEST_TILES, _MOST_TILES, _SHARES, _FIRST_SHARES = 8, 32, 12, 4
+# The most rows of a tile: as many pointers have registers. Fewer where masks take vector registers.
+_ROWS, _MASKED_ROWS = 14, 8
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,20 @@ def panels(filters: int, dtype: str, machine: Machine) -> list[Panel]:
         found.append(Panel(0, width, count, each, rows(each, machine)))
     if rest:
         narrow = -(-rest // lanes)
-        found.append(Panel(count * width, rest, 1, narrow, rows(narrow, machine)))
+        masked = rest % lanes > 0 and not machine.masks
+        found.append(Panel(count * width, rest, 1, narrow, rows(narrow, machine, masked)))
     return found
 
 
-def rows(vectors: int, machine: Machine) -> int:
-    """The rows whose accumulators fit beside one row of weights and the scratch registers."""
-    return min((machine.registers - vectors - machine.scratch) // vectors, 14)
+def rows(vectors: int, machine: Machine, masked: bool = False) -> int:
+    """The rows whose accumulators fit beside one row of weights and the scratch registers.
+
+    masked: whether a mask and what is loaded under it take registers too.
+    """
+    left = machine.registers - vectors
+    each = vectors + machine.row_scratch
+    most = _MASKED_ROWS if masked else _ROWS
+    return min((left - machine.scratch) // vectors, (left - 1) // each, most)
 
 
 def block(total: Dim, deep: int) -> Dim:

@@ -6,10 +6,11 @@ No optimiser runs: the text is in its final form. What is loaded stays until the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from hashlib import sha256
 from importlib import resources
+from importlib.resources.abc import Traversable
 from threading import RLock
 
 from llvmlite import binding as llvm
@@ -111,11 +112,18 @@ def _version() -> str:
     """Of LLVM, and of the code that makes code: a new release finds no objects of an old one."""
     hashed = sha256()
     for room in _ROOMS:
-        folder = resources.files("isoconv") / room
-        for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
-            if file.name.endswith(".py"):
-                hashed.update(file.read_bytes())
+        for file in _modules(resources.files("isoconv") / room):
+            hashed.update(file.read_bytes())
     return f"{llvm.llvm_version_info} {hashed.hexdigest()}"
+
+
+def _modules(folder: Traversable) -> Iterator[Traversable]:
+    """The modules of a room, with those of the packages in it."""
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.is_dir():
+            yield from _modules(entry)
+        elif entry.name.endswith(".py"):
+            yield entry
 
 
 if hasattr(os, "register_at_fork"):

@@ -8,7 +8,7 @@ of fused multiply-adds over ascending input positions and channels, whatever the
 from __future__ import annotations
 
 from isoconv.codegen.index import Coord
-from isoconv.codegen.tile import by_taps
+from isoconv.codegen.tile import by_taps, pooled
 from isoconv.codegen.tile.form import tasks
 from isoconv.codegen.tile.rows import Tile
 from isoconv.codegen.tile.work import Piece, Work
@@ -35,12 +35,13 @@ def _work(tile: Tile, row: tuple[Coord, ...]) -> None:
     b, form, last = tile.b, tile.form, len(tile.form.axes) - 1
     places, column = row[: max(last - 1, 0)], row[-1].base
     whole = Piece(b.i64(0), b.i64(form.summed))
+    rows = pooled.rows if form.sums > 1 else Work.rows
     outer = [form.taps(b, tile.sizes, dim, c.base) for dim, c in enumerate(places)]
     with tile.runs(last, row[-2].base, tile.sharing.along) as along:
         if last == 0:
             for panel, filter_, channel in tile.columns(column):
-                Work(tile, panel, filter_, channel, places, [], None, along, whole).rows()
+                rows(Work(tile, panel, filter_, channel, places, [], None, along, whole))
             return
         with tile.runs(last - 1, row[-3].base, tile.sharing.across) as across:
             for panel, filter_, channel in tile.columns(column):
-                Work(tile, panel, filter_, channel, places, outer, across, along, whole).rows()
+                rows(Work(tile, panel, filter_, channel, places, outer, across, along, whole))

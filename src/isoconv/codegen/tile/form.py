@@ -1,17 +1,23 @@
-"""The form's faces y and x as sums over taps and channels, and how their outputs are shared out."""
+"""The form's faces y and x as sums over taps and channels, and how their outputs are shared out.
+
+Where a pooling joins the form, a row is one of its outputs: the largest of several sums.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from isoconv.codegen import taps
 from isoconv.codegen.emit import Builder, Value
 from isoconv.codegen.index import Sizes
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Node
-from isoconv.ir.sizes import Dim, ceildiv, maximum, number, product
+from isoconv.ir.sizes import Dim, Shape, ceildiv, maximum, number, product
+from isoconv.plan.kernel import Kernel
 from isoconv.plan.machine import Machine
-from isoconv.plan.tiles import block, panels
+from isoconv.plan.pools import window
+from isoconv.plan.tiles import Panel, block, panels
 
 
 @dataclass(frozen=True)
@@ -19,16 +25,19 @@ class Form:
     """A form to be solved, seen as sums over taps and channels of one data tensor.
 
     summed: channels each output sums over; filters: outputs of one group; axes: one for each
-    dimension but the last, those of the batch being windows of one tap.
+    dimension but the last, those of the batch being windows of one tap. rows: the node whose
+    places are rows, the form or a pooling of it; window: the sums of a row along each dimension.
     """
 
     node: Node
+    rows: Node
     data: Node
     weights: Node
     forward: bool
     summed: int
     filters: int
     axes: tuple[Axis, ...]
+    window: tuple[int, ...]
 
     @property
     def data_width(self) -> int:
@@ -45,6 +54,20 @@ class Form:
         return self.axes[-1]
 
     @property
+    def places(self) -> Shape:
+        """How many rows there are along each dimension."""
+        return self.rows.shape[:-1]
+
+    @property
+    def sums(self) -> int:
+        """The sums of a row."""
+        return prod(self.window)
+
+    def deep(self, panel: Panel) -> int:
+        """The rows of a tile."""
+        return panel.rows // self.sums
+
+    @property
     def terms(self) -> int:
         """Products that an output sums at most."""
         return number(product(self.weights.shape[:-1]))
@@ -53,21 +76,37 @@ class Form:
         """Outputs of different phase meet different taps: as many as the stride, for the face x."""
         return 1 if self.forward else axis.stride
 
-    def taps(self, b: Builder, sizes: Sizes, dim: int, output: Value) -> taps.Taps:
-        """The live taps of an output position along one dimension."""
+    def taps(
+        self, b: Builder, sizes: Sizes, dim: int, row: Value, number: Value | int = 0
+    ) -> taps.Taps:
+        """The live taps of a row along one dimension, of the sum that has this number there."""
         axis = self.axes[dim]
+        output = b.add(b.mul(row, self.window[dim]), number)
         find = taps.forward if self.forward or axis == Axis(1) else taps.backward
         return find(b, sizes, axis, output, self.data.shape[dim])
 
 
-def solved(node: Node) -> Form:
+def solved(kernel: Kernel) -> Form:
     """The face y, or the face x with its weights stored [k..., f, g*c], as a `Form`."""
+    node = kernel.anchor
+    assert node is not None
+    pool = next((each for each in kernel.graph.nodes if each.op == "pool_max"), None)
     forward = node["face"] == "y"
     data, weights = node.inputs if forward else (node.inputs[1], node.inputs[0])
     filters = number(weights.shape[-1]) // node["groups"]
     batch = (Axis(1),) * (node.rank - 1 - len(node["axes"]))
     axes = (*batch, *node["axes"])
-    return Form(node, data, weights, forward, number(weights.shape[-2]), filters, axes)
+    return Form(
+        node,
+        pool or node,
+        data,
+        weights,
+        forward,
+        number(weights.shape[-2]),
+        filters,
+        axes,
+        window(pool) if pool else (1,) * len(axes),
+    )
 
 
 @dataclass(frozen=True)
@@ -90,19 +129,18 @@ def sharing(form: Form, machine: Machine) -> Sharing:
     each = panels(form.filters, node.dtype, machine)
     columns = sum(panel.count for panel in each) if node["groups"] == 1 else 1
     *outer, last = (
-        ceildiv(dim, form.phases(axis))
-        for dim, axis in zip(node.shape[:-1], form.axes, strict=True)
+        ceildiv(dim, form.phases(axis)) for dim, axis in zip(form.places, form.axes, strict=True)
     )
-    deep = max(panel.rows for panel in each)
+    deep = max(map(form.deep, each))
     rows = block(product((*outer, last)) * columns, deep)
     blocks = ceildiv(maximum(last, 1), rows)
     along = ceildiv(ceildiv(last, blocks), deep) * deep
     if not outer:
         return Sharing((blocks, columns), 1, along)
     across = maximum(rows // maximum(last, 1), 1)
-    return Sharing((*node.shape[:-3], ceildiv(outer[-1], across), blocks, columns), across, along)
+    return Sharing((*form.places[:-2], ceildiv(outer[-1], across), blocks, columns), across, along)
 
 
-def tasks(node: Node, machine: Machine) -> Dim:
+def tasks(kernel: Kernel, machine: Machine) -> Dim:
     """How many tasks the kernel of a form splits into."""
-    return product(sharing(solved(node), machine).shape)
+    return product(sharing(solved(kernel), machine).shape)

@@ -62,7 +62,7 @@ class Tile:
         self.b: Builder = self.frame.b
         self.node = anchor
         self.root = kernel.graph.outputs[0]
-        self.form = solved(anchor)
+        self.form = solved(kernel)
         self.lanes = machine.lanes(anchor.dtype)
         self.pull = self.frame.pull(self.lanes)
         self.scalar = SCALARS[anchor.dtype]
@@ -79,8 +79,8 @@ class Tile:
         """Whether the epilogue is the same wherever on the last two axes of places it stands."""
         graph = self.frame.kernel.graph
         others = [n for n in graph.nodes if n.rank == self.node.rank and n not in self.node.inputs]
-        whole, one = self.node.shape[-3:-1], (1, 1)
-        return all(n.shape[-3:-1] in (whole, one) and n.op not in _PLACED for n in others)
+        one, sums, rows = (1, 1), self.node.shape[-3:-1], self.form.places[-2:]
+        return all(n.shape[-3:-1] in (one, sums, rows) and n.op not in _PLACED for n in others)
 
     @contextmanager
     def runs(self, dim: int, piece: Value, each: Dim) -> Iterator[Run]:
@@ -96,11 +96,12 @@ class Tile:
                 yield Run(phase, start, b.sub(end, start), live)
 
     def phase(self, dim: int, which: Value) -> Phase:
-        b, axis = self.b, self.form.axes[dim]
-        length = self.sizes(self.node.shape[dim])
+        b, axis, window = self.b, self.form.axes[dim], self.form.window[dim]
+        length = self.sizes(self.form.places[dim])
         if self.form.forward:
             start = b.sub(b.i64(0), self.sizes(axis.low))
-            return Phase(b.i64(0), 1, axis.stride, start, b.i64(axis.span - 1), length)
+            reach = b.i64(axis.span - 1 + (window - 1) * axis.stride)
+            return Phase(b.i64(0), 1, axis.stride * window, start, reach, length)
         stride = axis.stride
         step = stride // gcd(stride, axis.dilation)
         origin = b.add(which, self.sizes(axis.low))

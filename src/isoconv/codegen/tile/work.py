@@ -15,7 +15,7 @@ from isoconv.plan.tiles import Panel
 
 _UNROLL = 4
 # Sums of at most so many terms are short: rows are not folded where one in _IDLE at most is idle.
-_SHORT, _IDLE = 64, 4
+SHORT, _IDLE = 64, 4
 # Those that are folded are so few at once that their pointers have registers.
 _FEW = 6
 # So many weights come from far away: they are asked for so many rows ahead.
@@ -71,7 +71,7 @@ class Work:
         """Tiles over all the rows; one row at a time where they are too few for a tile."""
         tile, b, deep, along = self.tile, self.tile.b, self.panel.rows, self.along
         if self.across is None:
-            blocks(tile.pull, along.count, deep, lambda at, deep: self._tile(self._line(at, deep)))
+            blocks(tile.pull, along.count, deep, lambda at, deep: self._tile(self.line(at, deep)))
             return
         lines = self.across.count
         if tile.foldable:
@@ -81,10 +81,10 @@ class Work:
             alone = b.compare("sle", b.mul(idle, _IDLE), most)
             folded = b.mul(lines, along.count)
             few = deep
-            if tile.form.terms <= _SHORT:
+            if tile.form.terms <= SHORT:
                 folded, few = b.select(alone, b.i64(0), folded), min(deep, _FEW)
-            blocks(tile.pull, folded, few, lambda at, deep: self._tile(self._fold(at, deep)))
-            if tile.form.terms > _SHORT:
+            blocks(tile.pull, folded, few, lambda at, deep: self._tile(self.fold(at, deep)))
+            if tile.form.terms > SHORT:
                 return
             lines = b.select(alone, lines, b.i64(0))
         with b.loop(0, lines) as loop, tile.pull.scope():
@@ -93,14 +93,14 @@ class Work:
                 tile.pull,
                 along.count,
                 deep,
-                lambda at, deep: self._tile(self._line(at, deep, loop.index)),
+                lambda at, deep: self._tile(self.line(at, deep, loop.index)),
             )
 
     def _tile(self, rows: Sequence[Row]) -> None:
         zeros = [self.tile.b.const(self.tile.vector, 0)] * (len(rows) * self.panel.vectors)
-        totals = self._sum(rows, zeros)
+        totals = self.sum(rows, zeros)
         for r, row in enumerate(rows):
-            self._finish(row.index, totals[r * self.panel.vectors : (r + 1) * self.panel.vectors])
+            self.finish(row.index, totals[r * self.panel.vectors : (r + 1) * self.panel.vectors])
 
     # -- sums that lie where the outputs do ---------------------------------------------------
 
@@ -123,8 +123,8 @@ class Work:
         """Adds to the sums of rows at..at+deep-1, from `first` on: the others have theirs."""
         b = self.tile.b
         with self.tile.pull.scope():
-            rows = self._fold(at, deep)
-            totals = self._sum(rows, self._get(rows))
+            rows = self.fold(at, deep)
+            totals = self.sum(rows, self._get(rows))
             for r, row in enumerate(rows):
                 with b.when(b.compare("sge", b.add(at, r), first)):
                     self._put(row, totals[r * self.panel.vectors : (r + 1) * self.panel.vectors])
@@ -132,7 +132,7 @@ class Work:
     def close(self, at: tuple[Value, Value]) -> None:
         """The epilogue of one row, whose sums are complete."""
         row = self._row(at)
-        self._finish(row.index, self._get([row]))
+        self.finish(row.index, self._get([row]))
 
     def _get(self, rows: Sequence[Row]) -> list[Value]:
         tile, target, node = self.tile, self.tile.frame.targets[0], self.tile.root
@@ -153,7 +153,7 @@ class Work:
         index = (Coord(self.across.output(b, line)), Coord(self.along.output(b, place)))
         return Row(index, b.i64(0), 0)
 
-    def _line(self, at: Value, deep: int, across: Value | None = None) -> list[Row]:
+    def line(self, at: Value, deep: int, across: Value | None = None) -> list[Row]:
         """The rows of a tile that begins with row `at` of one line, a constant step apart."""
         tile, b, along = self.tile, self.tile.b, self.along
         step = along.phase.step * tile.form.data_width
@@ -168,7 +168,7 @@ class Work:
             for r in range(deep)
         ]
 
-    def _fold(self, at: Value, deep: int) -> list[Row]:
+    def fold(self, at: Value, deep: int) -> list[Row]:
         """The rows of a tile that begins with row `at` of all lines, one after the other.
 
         Their places are counted along the first line and on: nothing asks which line they are in.
@@ -179,7 +179,7 @@ class Work:
         j = b.sub(at, b.mul(i, along.count))
         step, out_step = along.phase.step * tile.form.data_width, along.phase.out_step
         down = self._down(across)
-        out_down = b.mul(tile.sizes(tile.node.shape[-2]), across.phase.out_step)
+        out_down = b.mul(tile.sizes(tile.form.places[-1]), across.phase.out_step)
         window = b.add(b.mul(i, down), b.mul(j, step))
         output = b.add(along.output(b, j), b.mul(i, out_down))
         back = b.sub(along.count, 1)
@@ -203,7 +203,7 @@ class Work:
 
     # -- the sum ------------------------------------------------------------------------------
 
-    def _sum(self, rows: Sequence[Row], totals: Sequence[Value]) -> Sequence[Value]:
+    def sum(self, rows: Sequence[Row], totals: Sequence[Value]) -> Sequence[Value]:
         """The sums of some rows: all taps of the outer axes, then of the inner one."""
         tile, b, form = self.tile, self.tile.b, self.tile.form
         live = self.along.live
@@ -272,8 +272,8 @@ class Work:
                 0, whole, step=unroll, carried=sums, at_least_once=known is not None
             ) as loop:
                 sums = loop.carried
-                if self.tile.form.terms > _SHORT:
-                    self._fetch(pointers, loop.index)
+                if self.tile.form.terms > SHORT:
+                    self._fetch(pointers, len({row.index for row in rows}), loop.index)
                 for u in range(unroll):
                     sums = self._step(pointers, weights, loop.index, u, sums)
                 loop.next = tuple(sums)
@@ -292,20 +292,22 @@ class Work:
         it would merge their loads, keep them in registers and spill.
         """
         b, scalar = self.tile.b, self.tile.scalar
-        # Opaque as well: LLVM is slow to see through nested loops of addresses.
-        first = b.opaque(b.at(data, rows[0].window, scalar))
-        steps = {row.offset - before.offset for before, row in pairwise(rows)}
-        if all(step >= _UNROLL for step in steps):
-            return [(first, row.offset) for row in rows]
+        pairs = [pair for pair in pairwise(rows) if pair[0].window == pair[1].window]
+        if all(row.offset - before.offset >= _UNROLL for before, row in pairs):
+            # Opaque as well: LLVM is slow to see through nested loops of addresses.
+            begin = {
+                w: b.opaque(b.at(data, w, scalar)) for w in dict.fromkeys(r.window for r in rows)
+            }
+            return [(begin[row.window], row.offset) for row in rows]
         return [
             (b.opaque(b.at(b.at(data, row.window, scalar), row.offset, scalar)), 0) for row in rows
         ]
 
-    def _fetch(self, rows: Sequence[tuple[Value, int]], index: Value) -> None:
-        """Asks for what the next tile reads: processors foresee no streams as short as these."""
+    def _fetch(self, pointers: Sequence[tuple[Value, int]], rows: int, index: Value) -> None:
+        """Asks for what the next rows read: processors foresee no streams as short as these."""
         b, scalar = self.tile.b, self.tile.scalar
-        ahead = len(rows) * self.along.phase.step * self.tile.form.data_width
-        for pointer, offset in rows:
+        ahead = rows * self.along.phase.step * self.tile.form.data_width
+        for pointer, offset in pointers:
             b.prefetch(b.at(b.at(pointer, index, scalar), offset + ahead, scalar))
 
     def _step(
@@ -359,14 +361,14 @@ class Work:
 
     # -- the epilogue -------------------------------------------------------------------------
 
-    def _finish(self, place: Index, totals: Sequence[Value]) -> None:
+    def finish(self, place: Index, totals: Sequence[Value]) -> None:
         tile, pull = self.tile, self.tile.pull
         for v, (total, index) in enumerate(zip(totals, self._indices(place), strict=True)):
             mask = self._mask(v)
-            pull.held[tile.node] = total
+            pull.held[tile.form.rows] = total
             # What is computed of one row must not stand for another, whose place may differ only
             # on an axis of size 1 along which rows are counted.
             with pull.scope():
                 value = pull.value(tile.root, index, mask)
                 pull.store(value, tile.frame.targets[0], tile.root, index, mask)
-        del pull.held[tile.node]
+        del pull.held[tile.form.rows]
