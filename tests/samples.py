@@ -71,6 +71,19 @@ SAMPLES |= {
     ),
 }
 
+TILES = (Axis(4, 2, 1, 1, 0),)
+SAMPLES |= {
+    "to_points": make("to_points", X, axes=TILES, schemes=("F(2,3)",), side="data"),
+    "from_points": make(
+        "from_points",
+        tensor("v", N, TILES[0].output(L), 12),
+        axes=TILES,
+        schemes=("F(2,3)",),
+        side="data",
+        sizes=(L,),
+    ),
+}
+
 IMAGE = (Axis(2, 2, 1, 0, 1), Axis(3, 1, 2, -1, L))
 FEATURES = tuple(axis.output(dim) for axis, dim in zip(IMAGE, (L, 6), strict=True))
 PARTS = {

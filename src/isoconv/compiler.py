@@ -9,7 +9,8 @@ from isoconv import settings
 from isoconv.ir.graph import Graph
 from isoconv.ir.verify import Check, verify
 from isoconv.plan.program import plan
-from isoconv.rewriting import driver, prepare, rules
+from isoconv.rewriting import approximate, driver, prepare, rules
+from isoconv.rewriting.approximate import Numerics
 from isoconv.rewriting.rule import Rule, Step
 from isoconv.runtime.executable import Executable
 from isoconv.runtime.host import host
@@ -53,19 +54,21 @@ def compile_prediction(
     weights: Collection[int],
     threads: int | None = None,
     required: Sequence[Check] = (),
+    numerics: Numerics | None = None,
 ) -> Prediction:
     """The executable of a graph by rules of the folding class too.
 
     weights: the numbers of the inputs that stay as they are from call to call. What follows from
         them alone is prepared, to be computed once for each version of theirs.
+    numerics: what allows rules of the approximate class; none if left out.
     """
-    prepared, rest, steps = for_prediction(graph, weights)
+    prepared, rest, steps = for_prediction(graph, weights, numerics)
     first = None if prepared is None else _emitted(prepared, {}, threads)
     return Prediction(_emitted(rest, {}, threads, required), first, steps)
 
 
 def for_prediction(
-    graph: Graph, weights: Collection[int]
+    graph: Graph, weights: Collection[int], numerics: Numerics | None = None
 ) -> tuple[Graph | None, Graph, tuple[Step, ...]]:
     """What is prepared from the weights (None where nothing is), what then runs, and the rules
     applied; arguments as for `compile_prediction`.
@@ -73,12 +76,16 @@ def for_prediction(
     graph, exact = _rewritten(graph, rules.EXACT)
     graph, folded = _rewritten(graph, rules.PREDICTION, weights)
     graph, last = _rewritten(graph, rules.LAST)
+    steps = (*exact, *folded, *last)
+    if numerics is not None:
+        graph, approximated = _rewritten(graph, approximate.rules(numerics), weights)
+        steps += approximated
     parts = prepare.split(graph, [graph.inputs[i] for i in weights])
     if parts is None:
-        return None, graph, (*exact, *folded, *last)
+        return None, graph, steps
     _check(parts.first)
     _check(parts.rest)
-    return parts.first, parts.rest, (*exact, *folded, *last)
+    return parts.first, parts.rest, steps
 
 
 def _rewritten(

@@ -214,6 +214,16 @@ def _scatter(dy: Node, taps: Node, axes: Sequence[Axis], x: Node) -> Node:
     return make("pool_scatter", dy, taps, axes=axes, sizes=_spatial(x, axes))
 
 
+def _from_points(dy: Node, y: Node, x: Node) -> Node:
+    return make("from_points", dy, sizes=_spatial(x, y["axes"]), **dict(y.attrs))
+
+
+def _to_points(dy: Node, y: Node, v: Node) -> Node:
+    attrs = dict(y.attrs)
+    del attrs["sizes"]
+    return make("to_points", dy, **attrs)
+
+
 # -- the table --------------------------------------------------------------------------------
 
 
@@ -285,6 +295,8 @@ RULES: dict[str, Rule] = {
     "pool_scatter": _each(
         lambda dy, y, x, taps: make("pool_take", dy, taps, axes=y["axes"]), _none
     ),
+    "to_points": _each(_from_points),
+    "from_points": _each(_to_points),
     "conv": _conv,
     # indexing
     "gather": _each(

@@ -102,7 +102,7 @@ def test_a_layer():
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"numerics": 1e-3}, "numerics: expected None"),
+        ({"numerics": 1e-3}, "numerics: expected None or Numerics; got 0.001"),
         ({"threads": 0}, "threads: expected an integer of at least 1"),
         ({"rewrite": 1}, "rewrite: expected a bool"),
     ],

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from isoconv.codegen import depthwise, first, gram, group_gram, kernels, line, tile, transpose
+from isoconv.codegen import (
+    depthwise,
+    first,
+    gram,
+    group_gram,
+    kernels,
+    line,
+    points,
+    tile,
+    transpose,
+)
 from isoconv.ir.sizes import Dim, ceildiv, product
 from isoconv.plan.kernel import Kernel
 from isoconv.plan.machine import Machine
@@ -20,6 +30,7 @@ GENERATORS: dict[str, Callable[[Kernel, Machine], str]] = {
     "gram": gram.emit,
     "group gram": group_gram.emit,
     "transpose": transpose.emit,
+    "points": points.emit,
 }
 
 
@@ -44,6 +55,8 @@ def tasks(kernel: Kernel, machine: Machine) -> Dim:
         return group_gram.tasks(anchor, machine)
     if anchor is not None and kernel.kind == "first":
         return first.tasks(anchor, machine)
+    if anchor is not None and kernel.kind == "points":
+        return points.tasks(anchor)
     if anchor is not None and kernel.kind == "line":
         return line.tasks(anchor)
     if anchor is not None and kernel.kind == "depthwise":

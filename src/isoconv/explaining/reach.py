@@ -221,6 +221,8 @@ BACK: dict[str, Callable[[Node, Reach], Sequence[Reach]]] = {
     "pool_argmax": _pool,
     "pool_take": _pool,
     "pool_scatter": _all_of_each,
+    "to_points": _all_of_each,
+    "from_points": _all_of_each,
     "conv": _conv,
     "gather": _gather,
     "scatter_add": _all_of_each,

@@ -217,6 +217,22 @@ row(
     (0,),
 )
 
+_AT_POINTS = (
+    "of x [batch..., i..., c] and tiles t of its positions, t * stride to t * stride + taps - 1 "
+    "less low: at each point, the sum of a tile's positions by the matrix that `side` names of a "
+    "scheme an axis (`ir.schemes`): [batch..., t..., points * c]"
+)
+row("to_points", "window", 1, "axes schemes side", rules.to_points, _AT_POINTS, (0,))
+row(
+    "from_points",
+    "window",
+    1,
+    "axes schemes side sizes",
+    rules.from_points,
+    "the transpose of to_points: each position, of `sizes`, is the sum of the points of its tiles",
+    (0,),
+)
+
 
 # -- the form ---------------------------------------------------------------------------------
 

@@ -6,12 +6,14 @@ Sizes that are not decided before run time are taken to fit; `ir.verify.obligati
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any
 
 from isoconv import dtypes
 from isoconv.errors import DtypeError, InternalError, ShapeError, explain
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Node
+from isoconv.ir.schemes import scheme
 from isoconv.ir.sizes import Dim, Shape, Size, product
 
 Attrs = Mapping[str, Any]
@@ -274,6 +276,33 @@ def _sizes_fit(op: str, axes: Sequence[Axis], sizes: Shape, outputs: Shape) -> N
     """Whether windows over `sizes` give `outputs`."""
     given = tuple(axis.output(dim) for axis, dim in zip(axes, sizes, strict=True))
     _must_agree(op, "output sizes given and following from the input sizes", outputs, given)
+
+
+def to_points(inputs: Sequence[Node], attrs: Attrs) -> tuple[Shape, str]:
+    (x,) = inputs
+    each = _points("to_points", x, attrs)
+    return (*window_output(x, attrs["axes"]), x.shape[-1] * each), x.dtype
+
+
+def from_points(inputs: Sequence[Node], attrs: Attrs) -> tuple[Shape, str]:
+    (v,) = inputs
+    axes, sizes = attrs["axes"], attrs["sizes"]
+    each = _points("from_points", v, attrs)
+    _sizes_fit("from_points", axes, sizes, _spatial(v, axes))
+    return (*_batch(v, axes), *sizes, v.shape[-1] // each), v.dtype
+
+
+def _points(op: str, node: Node, attrs: Attrs) -> int:
+    """The points of a tile, once it is certain that schemes, axes and dtype fit."""
+    schemes = [scheme(name) for name in attrs["schemes"]]
+    widths = [each.factors(attrs["side"])[0].shape[1] for each in schemes]
+    if widths != [axis.taps for axis in attrs["axes"]] or any(
+        axis.dilation > 1 for axis in attrs["axes"]
+    ):
+        raise InternalError(f"{op}: the axes {attrs['axes']} of {attrs['schemes']}")
+    if not dtypes.is_float(node.dtype):
+        raise DtypeError(explain(op, node.dtype, "float32 or float64"))
+    return prod(each.points for each in schemes)
 
 
 # -- the form ---------------------------------------------------------------------------------

@@ -252,6 +252,18 @@ def _pool_scatter(node: Node) -> Iterator[Check]:
     yield from _tied(node, node["sizes"], _spatial(y, node["axes"]))
 
 
+def _to_points(node: Node) -> Iterator[Check]:
+    (x,) = node.inputs
+    for axis, dim in zip(node["axes"], _spatial(x, node["axes"]), strict=True):
+        given = ("an input of ", dim)
+        yield _at_least(node, axis.output(dim), 1, given, "a window no larger than the input")
+
+
+def _from_points(node: Node) -> Iterator[Check]:
+    yield from _not_negative(node, node.shape)
+    yield from _tied(node, node["sizes"], _spatial(node.inputs[0], node["axes"]))
+
+
 def _conv(node: Node) -> Iterator[Check]:
     yield from _CONV[node["face"]](node, *node.inputs)
 
@@ -304,5 +316,7 @@ _CHECKS: dict[str, Callable[[Node], Iterator[Check]]] = {
     "pool_argmax": _pool,
     "pool_take": _pool_take,
     "pool_scatter": _pool_scatter,
+    "to_points": _to_points,
+    "from_points": _from_points,
     "conv": _conv,
 }

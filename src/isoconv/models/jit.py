@@ -15,10 +15,16 @@ from isoconv.ops import tree
 from isoconv.ops.convert import as_array
 from isoconv.ops.program import Compiled, is_array
 from isoconv.ops.ready import ReadyCalls
+from isoconv.rewriting.approximate import Numerics
+from isoconv.rewriting.rule import Step
 
 
 def jit(
-    model: Layer, *, rewrite: bool = True, numerics: Any = None, threads: int | None = None
+    model: Layer,
+    *,
+    rewrite: bool = True,
+    numerics: Any = None,
+    threads: int | None = None,
 ) -> Jitted:
     """The model, or a layer, as a function `(*x, out=None)` of arrays.
 
@@ -30,7 +36,9 @@ def jit(
         rewrite: whether weights may be computed with beforehand, which changes rounding: scales
             of BatchNormalization, branches, products of kernels, tables of words. Without, the
             bits are those of `model(x)`.
-        numerics: bounds for approximate arithmetic, which does not exist yet: None.
+        numerics: what error convolutions may have beyond that of rounding one sum after the
+            other, so that they may take fewer operations; exact sums if left out. What was done
+            with it is told by the function's `approximations`.
         threads: how many threads a call may use; all that `ISOCONV_THREADS` allows if left out.
             Their number changes no bit.
     """
@@ -38,23 +46,43 @@ def jit(
         raise ArgumentError(explain("jit: model", repr(model), "a model or a layer"))
     if not isinstance(rewrite, bool):
         raise ArgumentError(explain("jit: rewrite", repr(rewrite), "a bool"))
-    if numerics is not None:
-        remedy = "There is no approximate arithmetic yet; all work is exact."
-        raise ArgumentError(explain("jit: numerics", repr(numerics), "None", remedy))
+    if numerics is not None and not isinstance(numerics, Numerics):
+        remedy = "Write isoconv.Numerics(rtol=1e-5)."
+        raise ArgumentError(explain("jit: numerics", repr(numerics), "None or Numerics", remedy))
+    if numerics is not None and not rewrite:
+        remedy = "Leave one of them out: without rewriting, all sums are exact."
+        raise ArgumentError(explain("jit: numerics", "rewrite=False", "rewrite=True", remedy))
     if threads is not None and (
         isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1
     ):
         raise ArgumentError(explain("jit: threads", repr(threads), "an integer of at least 1"))
-    return Jitted(model, rewrite, None if threads is None else int(threads))
+    return Jitted(model, rewrite, numerics, None if threads is None else int(threads))
 
 
 class Jitted:
     """What `jit` gives."""
 
-    def __init__(self, model: Layer, rewrite: bool, threads: int | None) -> None:
+    def __init__(
+        self, model: Layer, rewrite: bool, numerics: Numerics | None, threads: int | None
+    ) -> None:
         self.model = model
-        self._compiled = Compiled(model, model.runtime_axes_of, threads=threads, folding=rewrite)
+        self._compiled = Compiled(
+            model,
+            model.runtime_axes_of,
+            threads=threads,
+            folding=rewrite,
+            numerics=numerics,
+        )
         self._ready = ReadyCalls()
+
+    @property
+    def approximations(self) -> tuple[Step, ...]:
+        """What was done within the tolerance, in the programs compiled so far: of each convolution
+        the layer (`where`), the scheme (`rule.title`) and the bound of its error (`bound`), as
+        `Numerics` has it.
+        """
+        steps = (step for program in self._compiled.programs for step in program.steps)
+        return tuple(step for step in steps if step.rule.numeric == "approximate")
 
     def __call__(self, *x: Any, out: Any = None) -> Any:
         """The outputs for one batch.

@@ -21,6 +21,7 @@ from isoconv.ops.convert import as_array, as_tensor
 from isoconv.ops.recorder import Array, Recorder, record_into
 from isoconv.ops.tensor import KerasTensor, Tensor
 from isoconv.ops.variable import Variable
+from isoconv.rewriting.approximate import Numerics
 from isoconv.rewriting.rule import Step
 
 
@@ -85,9 +86,16 @@ class Program:
 
     folding: whether weights may be computed with beforehand, which changes rounding; not for a
         program that updates variables. `steps` are the rules applied then.
+    numerics: what else may change rounding, with folding.
     """
 
-    def __init__(self, traced: Trace, threads: int | None = None, folding: bool = False) -> None:
+    def __init__(
+        self,
+        traced: Trace,
+        threads: int | None = None,
+        folding: bool = False,
+        numerics: Numerics | None = None,
+    ) -> None:
         self.trace = traced
         self._count = sum(leaf is not None for leaf in tree.leaves(traced.result))
         first = len(traced.graph.inputs) - len(traced.captured)
@@ -95,7 +103,9 @@ class Program:
         self._weights: PreparedWeights | None = None
         if folding and not traced.updated:
             weights = range(first, len(traced.graph.inputs))
-            found = compiler.compile_prediction(traced.graph, weights, threads, traced.required)
+            found = compiler.compile_prediction(
+                traced.graph, weights, threads, traced.required, numerics
+            )
             self._run, self.steps = found.run, found.steps
             if found.prepare is not None:
                 self._weights = PreparedWeights(found.prepare, traced.captured)
@@ -259,7 +269,8 @@ class Compiled:
 
     A kind is the structure of the arguments, the dtypes, the sizes that `axes` does not leave to
     run time, every argument that is no array, and the process-wide defaults. At most `limit`
-    kinds are kept. folding: whether weights may be computed with beforehand.
+    kinds are kept. folding: whether weights may be computed with beforehand; numerics: what else
+    may change rounding then.
     """
 
     def __init__(
@@ -270,11 +281,13 @@ class Compiled:
         keep_updates: bool = True,
         threads: int | None = None,
         folding: bool = False,
+        numerics: Numerics | None = None,
     ) -> None:
         self._function = function
         self.axes = axes
         self._threads = threads
         self._folding = folding
+        self._numerics = numerics
         self._keep_updates = keep_updates
         self._limit = limit
         self._programs: OrderedDict[Hashable, Program] = OrderedDict()
@@ -283,7 +296,13 @@ class Compiled:
     def __reduce__(self) -> Any:
         """A copy begins with nothing compiled."""
         parts = (self._function, self.axes, self._limit, self._keep_updates, self._threads)
-        return Compiled, (*parts, self._folding)
+        return Compiled, (*parts, self._folding, self._numerics)
+
+    @property
+    def programs(self) -> Sequence[Program]:
+        """What was compiled so far and is kept."""
+        with self._lock:
+            return list(self._programs.values())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         arrays = [as_array(leaf) for leaf in tree.leaves((args, kwargs)) if is_array(leaf)]
@@ -310,7 +329,7 @@ class Compiled:
                 on_tensors = self._on_tensors(args, kwargs)
                 chosen = runtime_specs(arrays, self.axes) if specs is None else specs
                 traced = trace(on_tensors, chosen, self._keep_updates)
-                found = Program(traced, self._threads, self._folding)
+                found = Program(traced, self._threads, self._folding, self._numerics)
                 self._programs[kind] = found
                 while len(self._programs) > self._limit:
                     self._programs.popitem(last=False)

@@ -20,9 +20,10 @@ from isoconv.plan.first import moves_channels
 
 REDUCTIONS = ("reduce_sum", "reduce_max", "argmax")
 WINDOWS = ("pool_max", "pool_argmax", "pool_take", "pool_scatter")
+POINTS = ("to_points", "from_points")
 # A kernel holds at most one of these, and the pooling of a form beside it (`plan.pools`); what
 # follows elementwise is its epilogue.
-ANCHORS = ("conv", "gather", "scatter_add", *WINDOWS, *REDUCTIONS)
+ANCHORS = ("conv", "gather", "scatter_add", *WINDOWS, *POINTS, *REDUCTIONS)
 
 
 @dataclass(frozen=True)
@@ -290,6 +291,8 @@ def choose_kind(graph: Graph) -> str:
         return "first"
     if anchor is None:
         return "transpose" if _is_transposition(graph) else "pull"
+    if anchor.op in POINTS:
+        return "points"
     if anchor.op == "scatter_add":
         return "scatter"
     if anchor.op in ("reduce_sum", "reduce_max") and anchor.inputs[0].rank - 1 in anchor["axes"]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from isoconv.errors import RuntimeCheckError, explain
-from isoconv.reference import windows
+from isoconv.reference import points, windows
 from isoconv.reference.random import uniform
 
 Array = np.ndarray[Any, Any]
@@ -214,5 +214,7 @@ MEANING |= {
     "pool_argmax": windows.pool_argmax,
     "pool_take": windows.pool_take,
     "pool_scatter": windows.pool_scatter,
+    "to_points": points.to_points,
+    "from_points": points.from_points,
     "conv": windows.conv,
 }

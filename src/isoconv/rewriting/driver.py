@@ -56,7 +56,8 @@ class _Pass:
             for rule in self._rules:
                 found = rule.apply(new, self._facts) if new.op in rule.at else None
                 if found is not None:
-                    self.steps.append(Step(rule, node.origin, repr(new), repr(found)))
+                    step = Step(rule, node.origin, repr(new), repr(found), rule.bound(new))
+                    self.steps.append(step)
                     new = found
         self._facts.counted(new, self._reads[node])
         return new

@@ -83,7 +83,8 @@ class Rule:
 
     title: what it does, in a few words. number: the row of `EQUATIONS` it carries out.
     before, after, condition: the equation. apply: of a node and the facts around it, the equal
-    node, or None where the rule does not fit. at: the operations of nodes it may fit.
+    node, or None where the rule does not fit. at: the operations of nodes it may fit. bound: of
+    the node it replaces, what it adds to the error at most, as a part of sum |x| |w|.
     """
 
     title: str
@@ -94,6 +95,7 @@ class Rule:
     numeric: Numeric
     at: frozenset[str]
     apply: Callable[[Node, Facts], Node | None] = field(repr=False)
+    bound: Callable[[Node], float] = field(default=lambda node: 0.0, repr=False)
 
     @property
     def equation(self) -> Equation:
@@ -105,12 +107,14 @@ class Step:
     """One application of a rule.
 
     where: the origin of the node it replaced (names of layers). before, after: the two nodes.
+    bound: what a rule of the class approximate adds to the error at most; 0 for all others.
     """
 
     rule: Rule
     where: str
     before: str
     after: str
+    bound: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.where or 'program'}: {self.rule.title}: {self.before} -> {self.after}"

@@ -1,0 +1,164 @@
+"""Row 22: forms by fewer products than taps times channels, within a tolerance that the user gives.
+
+Tiles of the input are taken to points, multiplied there by transformed weights, channel by channel
+and point by point, and taken back: Winograd's and Toom and Cook's schemes, and Fourier transforms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+
+import numpy as np
+
+from isoconv import dtypes
+from isoconv.errors import ArgumentError, explain
+from isoconv.ir.graph import Node
+from isoconv.ir.schemes import Scheme, scheme
+from isoconv.ir.sizes import number, product
+from isoconv.rewriting.rule import Facts, Rule
+from isoconv.rewriting.tiled import groups_of, tiled
+from isoconv.rewriting.weights import is_form, weights_of
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """What error a program may have beyond that of rounding one sum after the other.
+
+    Args:
+        rtol: bounds |error| / sum |x| |w| of each output of a convolution, where x, of each
+            channel, is the largest of the inputs from which an output and its neighbours are
+            computed together: errors spread among these, up to 31 positions on an axis. An
+            infinity or NaN does too.
+
+    Raises ArgumentError unless rtol is a finite number that is not negative.
+    """
+
+    rtol: float
+
+    def __post_init__(self) -> None:
+        rtol = self.rtol
+        if isinstance(rtol, bool) or not isinstance(rtol, int | float) or not 0 <= rtol < math.inf:
+            expected = "a finite number of at least 0"
+            raise ArgumentError(explain("Numerics: rtol", repr(rtol), expected))
+
+
+@dataclass(frozen=True)
+class Family:
+    """One way to compute forms. name: of the scheme of each axis that has several taps.
+
+    long: whether a filter may have more taps than the scheme, of a form of one such axis: taps are
+    summed in groups, group by group at the points.
+    """
+
+    name: str
+    title: str
+    long: bool = False
+
+
+FAMILIES = (
+    Family("F(2,3)", "Winograd F(2,3)"),
+    Family("F(4,3)", "Winograd F(4,3)"),
+    Family("F(2,5)", "Winograd F(2,5)"),
+    Family("F(4,4)", "Toom and Cook F(4,4)", long=True),
+    Family("DFT(8)", "Fourier transforms of 16 positions", long=True),
+    Family("DFT(16)", "Fourier transforms of 32 positions", long=True),
+)
+
+# Costs in products of channels and filters: of one element read and written again at a point, and
+# of one term of a transform. Weights at points of more bytes than these do not stay in any cache.
+_MOVED, _TERM, _LARGEST = 12.0, 1.0, 1 << 24
+
+
+def rules(numerics: Numerics) -> tuple[Rule, ...]:
+    """The rules that a tolerance allows."""
+    return tuple(
+        Rule(
+            family.title,
+            "22",
+            "conv(x, w)",
+            "from_points(conv(to_points(x), to_points(w)))",
+            f"stride, dilation and groups 1, error within {numerics.rtol}, fewer operations",
+            "approximate",
+            frozenset({"conv"}),
+            partial(_apply, family, numerics),
+            partial(bound, family),
+        )
+        for family in FAMILIES
+    )
+
+
+def bound(family: Family, form: Node) -> float:
+    """The largest |error| / sum |x| |w| of an output, as `Numerics` has it.
+
+    Roundings are taken for independent: sqrt(K) of them add up, K products an output, and the
+    scheme's matrices make them larger, each axis by its amplification.
+    """
+    unit = float(np.finfo(form.dtype).eps) / 2
+    schemes = _schemes(family, form)
+    terms = number(product(weights_of(form).shape[:-1]))
+    return unit * math.sqrt(terms) * prod(each.amplification for each in schemes)
+
+
+def _apply(family: Family, numerics: Numerics, node: Node, facts: Facts) -> Node | None:
+    if not is_form(node, facts) or node["groups"] > 1:
+        return None
+    if any(axis.stride > 1 or axis.dilation > 1 for axis in node["axes"]):
+        return None
+    costs = {
+        each.name: _cost(each, node)
+        for each in FAMILIES
+        if _fits(each, node) and bound(each, node) <= numerics.rtol
+    }
+    costs[""] = float(number(product(weights_of(node).shape)))
+    return (
+        tiled(node, _schemes(family, node))
+        if min(costs, key=costs.__getitem__) == family.name
+        else None
+    )
+
+
+def _fits(family: Family, node: Node) -> bool:
+    taps = [axis.taps for axis in node["axes"] if axis.taps > 1]
+    own = scheme(family.name).taps
+    if not (len(taps) in (1, 2) and all(each == own for each in taps)) and not (
+        family.long and len(taps) == 1 and taps[0] > own
+    ):
+        return False
+    schemes = _schemes(family, node)
+    larger = prod(each.points / each.taps for each in schemes)
+    elements = larger * number(product(weights_of(node).shape))
+    return elements * dtypes.BYTES[node.dtype] <= _LARGEST
+
+
+def _schemes(family: Family, node: Node) -> list[Scheme]:
+    """The scheme of each axis."""
+    return [scheme(family.name if axis.taps > 1 else "1") for axis in node["axes"]]
+
+
+def _cost(family: Family, node: Node) -> float:
+    """What an output costs, in products."""
+    schemes = _schemes(family, node)
+    channels, filters = map(number, weights_of(node).shape[-2:])
+    points = prod(each.points / each.outputs for each in schemes)
+    groups = prod(groups_of(node, schemes))
+    to, back = _terms(schemes, "data"), _terms(schemes, "outputs")
+    moved = points * (channels + filters)
+    return (
+        points * groups * channels * filters
+        + _MOVED * moved
+        + _TERM * (to * channels + back * filters)
+    )
+
+
+def _terms(schemes: Sequence[Scheme], side: str) -> float:
+    """The terms that a transform of a tile adds up, a channel and output."""
+    total = 0.0
+    for axis, each in enumerate(schemes):
+        before = prod(other.outputs for other in schemes[:axis])
+        after = prod(other.points for other in schemes[axis + 1 :])
+        total += sum((factor != 0).sum() for factor in each.factors(side)) * before * after
+    return total / prod(each.outputs for each in schemes)
