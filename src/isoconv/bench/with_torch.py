@@ -148,58 +148,39 @@ class TorchTyped(Contender):
 
     def _forward(self, network: Network) -> tuple[Function, list[Any]]:
         """The network as a function of what `_enter` gives, and its parameters."""
-        modules: list[Any] = []
         weights = iter(network.weights(channels_first=True))
-        forward = self._chain(network.layers, network.rank, weights, modules)
-        parameters = [each for module in modules for each in module.parameters()]
-        return self._ready(modules, forward), parameters
+        modules = self._chain(network.layers, network.rank, weights)
+        return self._ready([modules], modules), list(modules.parameters())
 
-    def _chain(
-        self, layers: Sequence[Spec], rank: int, weights: Iterator[Any], modules: list[Any]
-    ) -> Function:
-        """The layers as one function; their modules are added to `modules`."""
-        steps: list[Function] = []
+    def _chain(self, layers: Sequence[Spec], rank: int, weights: Iterator[Any]) -> Any:
+        """The layers as a `Sequential`."""
+        made: list[Any] = []
         for spec in layers:
             if isinstance(spec, Residual):
-                steps.append(self._residual(spec, rank, weights, modules))
+                within = self._chain(spec.layers, rank, weights)
+                shortcut = self._chain(spec.shortcut, rank, weights)
+                made += [self._sum(within, shortcut), *self._activation(spec.activation)]
             else:
-                steps += self._step(spec, rank, weights, modules)
+                made += self._step(spec, rank, weights)
+        return self.torch.nn.Sequential(*made)
 
-        def forward(x: Any) -> Any:
-            for step in steps:
-                x = step(x)
-            return x
+    def _sum(self, within: Any, shortcut: Any) -> Any:
+        return self._through(lambda x: within(x) + shortcut(x), within, shortcut)
 
-        return forward
-
-    def _residual(
-        self, spec: Residual, rank: int, weights: Iterator[Any], modules: list[Any]
-    ) -> Function:
-        within = self._chain(spec.layers, rank, weights, modules)
-        shortcut = self._chain(spec.shortcut, rank, weights, modules)
-        last = self._activation(spec.activation)
-        return lambda x: last(within(x) + shortcut(x))
-
-    def _step(
-        self, step: Step, rank: int, weights: Iterator[Any], modules: list[Any]
-    ) -> list[Function]:
+    def _step(self, step: Step, rank: int, weights: Iterator[Any]) -> list[Any]:
         nn = self.torch.nn
         if isinstance(step, Conv):
-            made = self._convolution(step, *next(weights))
-            modules += made
-            return [*made, self._activation(step.activation)]
+            return [*self._convolution(step, *next(weights)), *self._activation(step.activation)]
         if isinstance(step, Dense):
             kernel, bias = next(weights)
             linear = nn.Linear(*kernel.shape)
             self._fill(linear, weight=kernel.T, bias=bias)
-            modules.append(linear)
             return [linear]
         if isinstance(step, Embedding):
             table = nn.Embedding(step.rows, step.columns)
             self._fill(table, weight=next(weights)[0])
-            modules.append(table)
-            return [table, self._entered]
-        return [self._pooling(step, rank)]
+            return [table, self._through(self._entered)]
+        return self._pooling(step, rank)
 
     def _convolution(self, step: Conv, kernel: Array, *vectors: Array) -> list[Any]:
         rank = len(step.kernel)
@@ -219,22 +200,34 @@ class TorchTyped(Contender):
         self._fill(norm, weight=scale, bias=offset, running_mean=mean, running_var=variance)
         return [conv, norm.eval()]
 
-    def _activation(self, name: str) -> Function:
-        functional = self.torch.nn.functional
-        if name == "linear":
-            return lambda x: x
-        chosen: Function = getattr(functional, name)
-        return chosen
+    def _activation(self, name: str) -> list[Any]:
+        nn = self.torch.nn
+        return {"linear": [], "relu": [nn.ReLU()], "relu6": [nn.ReLU6()]}[name]
 
-    def _pooling(self, step: Step, rank: int) -> Function:
-        functional = self.torch.nn.functional
-        axes = tuple(range(2, 2 + rank))
+    def _pooling(self, step: Step, rank: int) -> list[Any]:
+        nn = self.torch.nn
         if isinstance(step, MaxPool):
-            pool = getattr(functional, f"max_pool{rank}d")
-            return lambda x: pool(x, step.size, step.strides, step.margin)
+            return [getattr(nn, f"MaxPool{rank}d")(step.size, step.strides, step.margin)]
+        if isinstance(step, GlobalPool) and step.kind == "Average":
+            return [getattr(nn, f"AdaptiveAvgPool{rank}d")(1), nn.Flatten()]
         if isinstance(step, GlobalPool):
-            return lambda x: x.mean(axes) if step.kind == "Average" else x.amax(axes)
-        return lambda x: x.flatten(1)
+            axes = tuple(range(2, 2 + rank))
+            return [self._through(lambda x: x.amax(axes))]
+        return [nn.Flatten()]
+
+    def _through(self, function: Function, *parts: Any) -> Any:
+        """A module that computes the function, which calls the parts."""
+        nn = self.torch.nn
+
+        class Through(nn.Module):  # type: ignore[misc, name-defined]
+            def __init__(self) -> None:
+                super().__init__()
+                self.parts = nn.ModuleList(parts)
+
+            def forward(self, x: Any) -> Any:
+                return function(x)
+
+        return Through()
 
 
 class TorchBest(TorchTyped):
@@ -271,14 +264,10 @@ class TorchBest(TorchTyped):
         conv.weight.data = self._channels_last(conv.weight.data)
         return conv
 
-    def _pooling(self, step: Step, rank: int) -> Function:
-        functional = self.torch.nn.functional
+    def _pooling(self, step: Step, rank: int) -> list[Any]:
         if rank == 1 and isinstance(step, MaxPool):
-            size, strides, margin = (
-                (0 if i == 2 else 1, each)
-                for i, each in enumerate((step.size, step.strides, step.margin))
-            )
-            return lambda x: functional.max_pool2d(x, size, strides, margin)
+            numbers = (1, step.size), (1, step.strides), (0, step.margin)
+            return [self.torch.nn.MaxPool2d(*numbers)]
         return super()._pooling(step, max(rank, 2))
 
 

@@ -54,7 +54,7 @@ class Choices:
 _known: dict[Any, Measured] = {}
 
 
-Needs = tuple[bool, bool]
+Needs = tuple[bool, ...]
 """Whether gradients by the input and by the weights are asked for."""
 
 
@@ -85,7 +85,8 @@ def is_slower(
             return False
         found = _known.get(key)
         if found is None:
-            with torch.no_grad():
+            # Layers with chance in them leave the generator as it was.
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 found = _measure(*sides(), tuple(x.shape), any(needs))
             _remember(_known, key, found)
         _remember(choices.found, key, found)

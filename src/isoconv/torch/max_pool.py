@@ -34,7 +34,7 @@ class _MaxPool(torch.nn.modules.pooling._MaxPoolNd):  # type: ignore[misc]
             or not x.is_contiguous()
         ):
             return super().forward(x)
-        axes = _pool_axes(rank, self.kernel_size, self.stride, self.padding, self.dilation)
+        axes = pool_axes(rank, self.kernel_size, self.stride, self.padding, self.dilation)
         if axes is None or any(map(_is_short, axes, x.shape[2:])):
             return super().forward(x)
         if choices is not None:
@@ -61,7 +61,7 @@ def _is_short(axis: Axis, length: int) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _pool_axes(rank: int, *numbers: Any) -> tuple[Axis, ...] | None:
+def pool_axes(rank: int, *numbers: Any) -> tuple[Axis, ...] | None:
     """The axes of windows; None where PyTorch is to say what is wrong with the numbers.
 
     numbers: taps, strides, padding and dilation, one for all axes or one for each.

@@ -100,7 +100,9 @@ def _fixed(argument: Any) -> Any:
 
 
 def is_ours(x: Any, weight: Any) -> bool:
-    """Whether the kernels take these tensors: dense, of one floating dtype, on a CPU."""
+    """Whether the kernels take these tensors: dense, of one floating dtype, on a CPU, and in none
+    of PyTorch's function transforms, forward derivatives and traces by `torch.jit.trace`.
+    """
     dtype = x.dtype
     return (
         dtype in _DTYPES
@@ -110,6 +112,16 @@ def is_ours(x: Any, weight: Any) -> bool:
         and x.layout is torch.strided
         and weight.layout is torch.strided
         and not torch.is_autocast_enabled("cpu")
+        and (_is_compiling() or not _is_transformed(x, weight))
+    )
+
+
+def _is_transformed(x: Any, weight: Any) -> bool:
+    return (
+        _is_wrapped(x)
+        or _is_wrapped(weight)
+        or _forward._current_level >= 0
+        or _tracing() is not None
     )
 
 
@@ -135,6 +147,8 @@ _PLAIN = (torch.Tensor, torch.nn.Parameter)
 _is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
 _is_compiling = torch.compiler.is_compiling
 _dispatching = torch._C._len_torch_dispatch_stack
+_tracing = torch._C._get_tracing_state
+_forward = torch.autograd.forward_ad
 
 
 def solve(form: Form, face: str, first: Any, second: Any, bias: Any) -> Any:

@@ -17,12 +17,15 @@ _OURS = {getattr(torch.nn, name): getattr(nn, name) for name in nn.__all__}
 
 
 def accelerate(module: Any) -> Any:
-    """Makes the convolutions, max poolings and Linear layers of a module, itself included, compute
-    with isoconv's kernels where these are faster, and gives the module back.
+    """Makes the layers of a module that `isoconv.torch.nn` names, itself included, compute with
+    isoconv's kernels where these are faster, and gives the module back.
 
     Every such layer gets our class and stays the object it was: its parameters, hooks, names in
     `state_dict` and the optimizers that hold them go on unchanged. Only layers of exactly PyTorch's
-    classes are changed, none of a subclass.
+    classes are changed, none of a subclass. What stands in a `Sequential`, activations and
+    flattening included, is computed by one program forth and one back, up to a layer that has hooks
+    or is of another kind. The choices of `Dropout` follow from PyTorch's seed, but are others than
+    PyTorch's.
 
     The first time that a layer gets an input of some shape, both sides are timed, some 0.1 s in
     all; PyTorch computes what it is faster at. `report` tells what was found. Under
@@ -39,7 +42,8 @@ def accelerate(module: Any) -> Any:
 
 def report(module: Any) -> str:
     """Which layers of a module that was accelerated isoconv computes, which PyTorch, and why: one
-    line for each kind of input that a layer had, with the seconds that both sides took.
+    line for each kind of input that a layer had, with the seconds that both sides took. For a
+    `Sequential` that is what its layers take together, and by themselves, as the lines below say.
     """
     _check("report", module)
     rows: list[tuple[str, ...]] = [("layer", "input", "what", "isoconv", "PyTorch", "computed by")]
