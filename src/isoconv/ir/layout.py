@@ -1,9 +1,10 @@
-"""The two orders of axes: channels last, as programs have them, and channels second."""
+"""Other orders of axes than those of programs: channels second, weights group by group."""
 
 from __future__ import annotations
 
 from isoconv.ir.graph import Node
 from isoconv.ir.ops import make
+from isoconv.ir.sizes import number
 
 
 def first_order(rank: int) -> tuple[int, ...]:
@@ -22,3 +23,21 @@ def to_first(x: Node) -> Node:
 
 def to_last(x: Node) -> Node:
     return make("transpose", x, perm=last_order(x.rank))
+
+
+def joined(weights: Node) -> Node:
+    """Weights [k..., g, c, f], group by group, as those of a form: [k..., c, g*f]."""
+    rank = weights.rank
+    *taps, groups, channels, filters = weights.shape
+    turned = make("transpose", weights, perm=(*range(rank - 3), rank - 2, rank - 3, rank - 1))
+    return make("reshape", turned, shape=(*taps, channels, number(groups) * number(filters)))
+
+
+def apart(weights: Node, groups: int) -> Node | None:
+    """The weights [k..., g, c, f] of which `joined` made those of a form with so many groups."""
+    if weights.op != "reshape" or weights.inputs[0].op != "transpose":
+        return None
+    (found,) = weights.inputs[0].inputs
+    if found.rank != weights.rank + 1 or found.shape[-3] != groups:
+        return None
+    return found if joined(found) is weights else None

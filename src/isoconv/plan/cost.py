@@ -49,7 +49,7 @@ def multiply_adds(conv: Node) -> Dim:
     """The multiply-adds of a form, padding counted as if it were there."""
     if conv["face"] == "y":
         _, w = conv.inputs
-        return product(conv.shape) * product(w.shape[:-1])
+        return product(conv.shape) * product((*(a.taps for a in conv["axes"]), w.shape[-2]))
     if conv["face"] in ("x", "xt"):
         w, y = conv.inputs
         return product(y.shape) * product(w.shape[:-1])

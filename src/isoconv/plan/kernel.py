@@ -317,8 +317,7 @@ def has_small_groups(conv: Node) -> bool:
         or any(part.op == "full" for part in conv.inputs)
     ):
         return False
-    x, other = conv.inputs
-    channels, filters = number(x.shape[-1]) // groups, number(other.shape[-1]) // groups
+    channels, filters = (number(n.shape[-1]) // groups for n in (conv.inputs[0], conv))
     return is_depthwise(conv) or (filters in (2, 4, 8) and channels <= filters)
 
 

@@ -70,7 +70,7 @@ FAMILIES = (
 
 # Costs in products of channels and filters: of one element read and written again at a point, and
 # of one term of a transform. Weights at points of more bytes than these do not stay in any cache.
-_MOVED, _TERM, _LARGEST = 12.0, 1.0, 1 << 24
+_MOVED, _TERM, _LARGEST = 12.0, 1.0, 12 << 20
 
 
 def rules(numerics: Numerics) -> tuple[Rule, ...]:

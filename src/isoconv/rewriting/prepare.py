@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from isoconv.ir.graph import Graph, Node, rebuild, rewrite
+from isoconv.ir.layout import apart
 from isoconv.ir.ops import make
 from isoconv.rewriting.rule import Facts
 
@@ -33,7 +34,7 @@ def split(graph: Graph, weights: Iterable[Node]) -> Prepared | None:
     found: dict[Node, None] = {}
     for node in graph.nodes:
         if not facts.is_fixed(node):
-            found |= dict.fromkeys(_kept(x) for x in node.inputs if facts.is_fixed(x))
+            found |= dict.fromkeys(_kept(x, node) for x in node.inputs if facts.is_fixed(x))
     kept = [node for node in found if _is_computed(node)]
     if not kept:
         return None
@@ -49,8 +50,12 @@ def split(graph: Graph, weights: Iterable[Node]) -> Prepared | None:
     return Prepared(Graph(graph.inputs, tuple(kept)), rest)
 
 
-def _kept(node: Node) -> Node:
-    """What is stored for a value: not its repetitions, nor another shape of the same elements."""
+def _kept(node: Node, reader: Node) -> Node:
+    """What is stored for a value: not its repetitions, nor another shape of the same elements, nor
+    another order of weights that lie group by group, which kernels read as they are.
+    """
+    if reader.op == "conv":
+        node = apart(node, reader["groups"]) or node
     while node.op in ("reshape", "broadcast"):
         node = node.inputs[0]
     return node

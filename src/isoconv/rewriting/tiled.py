@@ -7,6 +7,7 @@ from math import prod
 
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Node
+from isoconv.ir.layout import joined
 from isoconv.ir.ops import make
 from isoconv.ir.schemes import Scheme
 from isoconv.ir.sizes import Dim, ceildiv, product
@@ -39,9 +40,9 @@ def tiled(form: Node, schemes: Sequence[Scheme]) -> Node:
     data = make("to_points", x, axes=tuple(read), schemes=names, side="data")
     points = prod(each.points for each in schemes)
     weights = _weights(w, schemes, names, groups)
-    joined = _products(data, weights, points, groups)
+    products = _products(data, weights, points, groups)
     given = {"axes": tuple(written), "schemes": names, "side": "outputs", "sizes": sizes}
-    whole = make("reshape", joined, shape=(*form.shape[:first], *tiles, joined.shape[-1]))
+    whole = make("reshape", products, shape=(*form.shape[:first], *tiles, products.shape[-1]))
     return make("from_points", whole, **given)
 
 
@@ -57,10 +58,8 @@ def _weights(
     flat = make("reshape", w, shape=(*taps, channels * filters))
     there = make("to_points", flat, axes=axes, schemes=names, side="weights")
     points = prod(each.points for each in schemes)
-    apart = make("reshape", there, shape=(*groups, points, channels, filters))
-    rank = len(groups)
-    turned = make("transpose", apart, perm=(*range(rank), rank + 1, rank, rank + 2))
-    return make("reshape", turned, shape=(*groups, channels, points * filters))
+    lead = tuple(groups) if prod(groups) > 1 else ()
+    return joined(make("reshape", there, shape=(*lead, points, channels, filters)))
 
 
 def _products(data: Node, weights: Node, points: int, groups: Sequence[int]) -> Node:
@@ -71,5 +70,4 @@ def _products(data: Node, weights: Node, points: int, groups: Sequence[int]) -> 
         return make("conv", data, weights, face="y", axes=axes, groups=points, sizes=sizes)
     rows: Dim = product(data.shape[:-1])
     flat = make("reshape", data, shape=(rows, data.shape[-1]))
-    plain = make("reshape", weights, shape=weights.shape[-2:])
-    return make("conv", flat, plain, face="y", axes=(), groups=points, sizes=())
+    return make("conv", flat, weights, face="y", axes=(), groups=points, sizes=())

@@ -39,9 +39,9 @@ def _work(tile: Tile, row: tuple[Coord, ...]) -> None:
     outer = [form.taps(b, tile.sizes, dim, c.base) for dim, c in enumerate(places)]
     with tile.runs(last, row[-2].base, tile.sharing.along) as along:
         if last == 0:
-            for panel, filter_, channel in tile.columns(column):
-                rows(Work(tile, panel, filter_, channel, places, [], None, along, whole))
+            for panel in tile.columns(column):
+                rows(Work(tile, *panel, places, [], None, along, whole))
             return
         with tile.runs(last - 1, row[-3].base, tile.sharing.across) as across:
-            for panel, filter_, channel in tile.columns(column):
-                rows(Work(tile, panel, filter_, channel, places, outer, across, along, whole))
+            for panel in tile.columns(column):
+                rows(Work(tile, *panel, places, outer, across, along, whole))

@@ -51,8 +51,8 @@ def work(tile: Tile, row: tuple[Coord, ...]) -> None:
     none = Piece(b.i64(0), b.i64(0))
     across = _span(tile, last - 1, row[-3].base)
     along = _span(tile, last, row[-2].base)
-    for panel, filter_, channel in tile.columns(column):
-        whole = Work(tile, panel, filter_, channel, places, outer, across, along, none)
+    for panel in tile.columns(column):
+        whole = Work(tile, *panel, places, outer, across, along, none)
         with _each_row(whole) as at:
             whole.clear(at)
 

@@ -70,7 +70,17 @@ class Form:
     @property
     def terms(self) -> int:
         """Products that an output sums at most."""
-        return number(product(self.weights.shape[:-1]))
+        return self.summed * prod(axis.taps for axis in self.axes)
+
+    @property
+    def apart(self) -> bool:
+        """Whether weights lie group by group: [k..., g, c, f]."""
+        return self.weights.rank == len(self.node["axes"]) + 3
+
+    @property
+    def tap_rows(self) -> int:
+        """Rows of weights from one tap to the next."""
+        return self.summed * (self.node["groups"] if self.apart else 1)
 
     def phases(self, axis: Axis) -> int:
         """Outputs of different phase meet different taps: as many as the stride, for the face x."""
@@ -93,7 +103,7 @@ def solved(kernel: Kernel) -> Form:
     pool = next((each for each in kernel.graph.nodes if each.op == "pool_max"), None)
     forward = node["face"] == "y"
     data, weights = node.inputs if forward else (node.inputs[1], node.inputs[0])
-    filters = number(weights.shape[-1]) // node["groups"]
+    filters = number(node.shape[-1]) // node["groups"]
     batch = (Axis(1),) * (node.rank - 1 - len(node["axes"]))
     axes = (*batch, *node["axes"])
     return Form(
@@ -123,11 +133,14 @@ class Sharing:
 
 def sharing(form: Form, machine: Machine) -> Sharing:
     """The tasks: places before the last two axes, blocks along these, panels of filters (all of
-    them in one task where groups share the input's lines).
+    them in one task where groups share the input's lines, all of one group where their weights lie
+    apart).
     """
     node = form.node
     each = panels(form.filters, node.dtype, machine)
     columns = sum(panel.count for panel in each) if node["groups"] == 1 else 1
+    if form.apart:
+        columns = node["groups"]
     *outer, last = (
         ceildiv(dim, form.phases(axis)) for dim, axis in zip(form.places, form.axes, strict=True)
     )

@@ -120,28 +120,31 @@ class Tile:
         length = self.sizes(self.form.data.shape[dim])
         return bounds(self.b, first, last, phase.start, phase.step, phase.reach, length)
 
-    def columns(self, column: Value) -> Iterator[tuple[Panel, Value, Value]]:
-        """The panels of a task, each with its first filter and its first input channel.
+    def columns(self, column: Value) -> Iterator[tuple[Panel, Value, Value, Value]]:
+        """The panels of a task, each with its first filter, its first input channel, and where in a
+        row of weights it begins.
 
         What a caller does with one is emitted inside the loop or branch that chooses it.
         """
         b, form, groups = self.b, self.form, self.node["groups"]
         if groups > 1:
-            with b.loop(0, groups, at_least_once=True) as group:
+            first, last = (column, b.add(column, 1)) if form.apart else (b.i64(0), b.i64(groups))
+            with b.loop(first, last, at_least_once=True) as group:
                 channel = b.mul(group.index, form.summed)
                 base = b.mul(group.index, form.filters)
                 for panel in self.panels:
                     with b.loop(0, panel.count, at_least_once=True) as loop:
                         start = b.add(b.mul(loop.index, panel.width), panel.start)
-                        yield panel, b.add(base, start), channel
+                        filter_ = b.add(base, start)
+                        yield panel, filter_, channel, start if form.apart else filter_
             return
         before = 0
         for panel in self.panels:
             which = b.sub(column, before)
             filter_ = b.add(b.mul(which, panel.width), panel.start)
             if len(self.panels) == 1:
-                yield panel, filter_, b.i64(0)
+                yield panel, filter_, b.i64(0), filter_
                 return
             with b.when(b.compare("ult", which, b.i64(panel.count))), self.pull.scope():
-                yield panel, filter_, b.i64(0)
+                yield panel, filter_, b.i64(0), filter_
             before += panel.count

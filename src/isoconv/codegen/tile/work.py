@@ -54,13 +54,15 @@ class Piece:
 class Work:
     """One panel of filters over rows that meet the same taps.
 
-    channel: the first of the group; across: None for one axis of rows; piece: what is summed.
+    channel: the first of the group; weight: where in a row of weights the panel begins; across:
+    None for one axis of rows; piece: what is summed.
     """
 
     tile: Tile
     panel: Panel
     filter: Value
     channel: Value
+    weight: Value
     places: Sequence[Coord]
     outer: Sequence[taps.Taps]
     across: Run | None
@@ -215,7 +217,7 @@ class Work:
                 length = b.mul(live.count, self.piece.length)
                 return self._run(rows, data, weights, length, carried)
             data_step = live.place_step * form.data_width
-            weight_step = live.tap_step * form.summed * form.weight_width
+            weight_step = live.tap_step * form.tap_rows * form.weight_width
 
             def inner(numbers: list[Value], carried: tuple[Value, ...]) -> Sequence[Value]:
                 (j,) = numbers
@@ -245,11 +247,14 @@ class Work:
             found = b.add(t.tap, b.mul(j, t.tap_step))
             chosen = b.add(b.mul(chosen, axis.taps), found)
         chosen = b.add(b.mul(chosen, form.inner.taps), self.along.live.tap)
-        row = b.mul(b.add(b.mul(chosen, form.summed), self.piece.first), form.weight_width)
+        before = b.add(b.mul(chosen, form.tap_rows), self.piece.first)
+        if form.apart:
+            before = b.add(before, self.channel)
+        row = b.mul(before, form.weight_width)
         pointers = tile.frame.pointers
         return (
             b.at(pointers[form.data], offset, tile.scalar),
-            b.at(pointers[form.weights], b.add(row, self.filter), tile.scalar),
+            b.at(pointers[form.weights], b.add(row, self.weight), tile.scalar),
         )
 
     def _run(
