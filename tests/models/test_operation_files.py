@@ -73,6 +73,31 @@ def test_operations_cross_both_ways(name, tmp_path):
         np.testing.assert_allclose(np.asarray(found), wanted, rtol=1e-5, atol=1e-6)
 
 
+def test_operations_in_legacy_files_of_keras_3_are_read(tmp_path):
+    """Keras writes them and does not read them again."""
+    x = list(np.random.default_rng(0).normal(size=(2, 3, 6, 4)).astype("float32"))
+    for name, write in WRITTEN.items():
+        theirs = network(keras, write)
+        theirs.save(tmp_path / "theirs.h5")
+        found = isoconv.load_model(tmp_path / "theirs.h5")(x)
+        wanted = np.asarray(theirs(x))
+        np.testing.assert_allclose(np.asarray(found), wanted, 1e-5, 1e-6, err_msg=name)
+
+
+def test_a_layer_and_an_operation_of_one_name_stay_apart_in_legacy_files(tmp_path):
+    a, b = keras.Input((6, 4)), keras.Input((6, 4))
+    dense = keras.layers.Dense(4)
+    added = keras.layers.Add()([dense(a), b]) + dense(b)
+    theirs = keras.Model([a, b], keras.layers.Flatten()(keras.ops.reshape(added, (-1, 4, 6))))
+    theirs.save(tmp_path / "theirs.h5")
+    x = list(np.random.default_rng(0).normal(size=(2, 3, 6, 4)).astype("float32"))
+    read = isoconv.load_model(tmp_path / "theirs.h5")
+    np.testing.assert_allclose(read(x), np.asarray(theirs(x)), rtol=1e-5, atol=1e-6)
+    read.save(tmp_path / "ours.keras")
+    again = keras.models.load_model(tmp_path / "ours.keras")
+    np.testing.assert_allclose(np.asarray(again(x)), np.asarray(theirs(x)), rtol=1e-5, atol=1e-6)
+
+
 def test_operations_are_named_as_keras_names_them():
     assert set(operations._MODULE_OF) <= set(FUNCTIONS)
     for name, module in operations._MODULE_OF.items():

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from isoconv.errors import ArgumentError, explain
+from isoconv.models import operations
 
 Config = dict[str, Any]
 
@@ -86,6 +87,8 @@ def modern(config: Any) -> Any:
         return _object(config, _model_arguments(config))
     if config["class_name"] in ("TFOpLambda", "TensorFlowOpLayer"):
         return _function(config)
+    if _is_operation(config):
+        return {**config, "module": "keras.ops"}
     return _object(config, _layer_arguments(config))
 
 
@@ -104,6 +107,16 @@ def compile_arguments(training: Mapping[str, Any]) -> Config:
 
 def _is_object(value: Any) -> bool:
     return isinstance(value, Mapping) and isinstance(value.get("class_name"), str)
+
+
+def _is_operation(config: Mapping[str, Any]) -> bool:
+    """Whether this is a call of keras.ops. In `.h5` files Keras 3 leaves its module out; layers may
+    have the same name, but tell more of themselves.
+    """
+    if "module" in config or "registered_name" in config:
+        return False
+    is_called = any(isinstance(node, Mapping) for node in _nodes([config]))
+    return is_called and "trainable" not in _inner(config) and operations.is_known(config)
 
 
 def _inner(config: Mapping[str, Any]) -> Config:
