@@ -96,7 +96,7 @@ QUICK = [ours.Ours(2), with_torch.TorchTyped(2), with_torch.TorchBest(2), with_l
 
 @pytest.mark.parametrize(
     ("section", "count"),
-    [("layers", 23), ("networks", 7), ("training", 4), ("faces", 10), ("channels_first", 5)],
+    [("layers", 23), ("networks", 8), ("training", 4), ("faces", 10), ("channels_first", 5)],
 )
 def test_sections_agree_with_their_peers_and_are_reported(section, count, monkeypatch):
     seen = []
@@ -153,6 +153,18 @@ def test_other_peers_agree(kind, section, only):
     contenders[1].takes_part = True
     report = bench.run([section], only, threads=2, seconds=0.0, contenders=contenders)
     assert all(set(row.runs[0]) == {"isoconv", kind.name} for row in report.rows)
+
+
+def test_a_network_within_a_tolerance_differs_by_roundings():
+    conv = Conv(48, (3, 3), norm=True)
+    plain = networks.Network("N", "a layer", (12, 12, 40), (2,), (), (conv,))
+    exact, within = (
+        ours.Ours(2).network(each, 2).result() for each in (plain, replace(plain, rtol=1e-3))
+    )
+    assert (exact != within).any()
+    np.testing.assert_allclose(within, exact, atol=1e-4 * np.abs(exact).max())
+    names = [case.name for case in agenda.SECTIONS["networks"].cases("networks", None)]
+    assert names[-1].startswith("N4 within 1e-03, batch")
 
 
 def test_pytorch_on_our_kernels_agrees_with_pytorch():

@@ -151,7 +151,8 @@ Spec = Step | Residual
 class Network:
     """A network, the batches it predicts, and those it is trained with.
 
-    loss: "crossentropy" of the outputs, or "mse".
+    loss: "crossentropy" of the outputs, or "mse". rtol: of `isoconv.Numerics`, for ours; sums are
+    exact if it is left out.
     """
 
     name: str
@@ -161,6 +162,7 @@ class Network:
     training_batches: tuple[int, ...]
     layers: tuple[Spec, ...]
     loss: str = "crossentropy"
+    rtol: float | None = None
 
     def weights(self, channels_first: bool = False) -> list[list[Array]]:
         """The arrays of each step that has some, in order.
