@@ -29,6 +29,7 @@ MANY_WEIGHTS = {
     "many weights, far apart": ([DILATED, CAUSAL], 128, 72, 1, (3, 6)),
     "many weights, three axes": ([SAME, VALID, SAME], 66, 40, 1, (2, 4, 3)),
     "many weights, groups": ([SAME, SAME], 260, 128, 2, (5, 3)),
+    "many weights, in pieces of other lengths": ([SAME, SAME], 260, 72, 1, (5, 6)),
 }
 CASES = {
     "lines shorter than a tile": ([VALID, VALID], 12, 16, 1, (8, 6)),
@@ -113,6 +114,18 @@ def test_many_weights_are_used_tap_by_tap(case):
     node = make("conv", x, w, **attributes)
     (step,) = program.plan(Graph((x, w), (node,)), {}).steps
     assert by_taps.pays(Tile(step.kernel, host()))
+
+
+# Samples, terms, filters: weights are read as they lie for few samples only.
+DENSE = [(1, 4096, 65), (16, 1030, 300), (17, 1030, 300), (40, 300, 1000), (3, 1028, 256)]
+
+
+@pytest.mark.parametrize(("batch", "terms", "filters"), DENSE)
+@pytest.mark.parametrize("face", FACES)
+def test_dense_layers_of_many_weights(batch, terms, filters, face, monkeypatch):
+    monkeypatch.setitem(CASES, "dense", ([], terms, filters, 1, ()))
+    fast, pulled = both("dense", face, monkeypatch, batch)
+    np.testing.assert_array_equal(fast, pulled)
 
 
 def test_a_sum_that_is_added_to_twice_is_caught(monkeypatch):

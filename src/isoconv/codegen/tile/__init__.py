@@ -8,7 +8,7 @@ of fused multiply-adds over ascending input positions and channels, whatever the
 from __future__ import annotations
 
 from isoconv.codegen.index import Coord
-from isoconv.codegen.tile import by_taps, pooled
+from isoconv.codegen.tile import by_taps, pooled, streamed
 from isoconv.codegen.tile.form import tasks
 from isoconv.codegen.tile.rows import Tile
 from isoconv.codegen.tile.work import Piece, Work
@@ -26,7 +26,14 @@ def emit(kernel: Kernel, machine: Machine) -> str:
         tile.frame.rows(tile.sharing.shape, tile.frame.begin, tile.frame.end) as row,
         tile.pull.scope(),
     ):
-        work(tile, row)
+        if streamed.may_pay(tile):
+            few = streamed.pays(tile)
+            with tile.b.when(few), tile.pull.scope():
+                streamed.work(tile, row)
+            with tile.b.when(tile.b.op("xor", few, tile.b.const("i1", 1))), tile.pull.scope():
+                work(tile, row)
+        else:
+            work(tile, row)
     return tile.frame.text()
 
 

@@ -17,7 +17,7 @@ from isoconv.codegen.emit import Value
 from isoconv.codegen.index import Coord
 from isoconv.codegen.taps import Taps
 from isoconv.codegen.tile.rows import Run, Tile
-from isoconv.codegen.tile.work import Piece, Work
+from isoconv.codegen.tile.work import UNROLL, Piece, Work
 
 # Channels of a tap that are added at once: their weights leave room in the cache whatever the
 # distance between rows of weights, which is often a power of 2.
@@ -30,13 +30,12 @@ _PRODUCTS, _MANY, _PANEL = 64, 1 << 18, 64
 def pays(tile: Tile) -> bool:
     """Whether sums are to be kept where the outputs lie: there is such a place, and it pays."""
     form, node = tile.form, tile.node
-    roots = tile.frame.kernel.graph.outputs
     panel = form.terms * min(form.filters, _PANEL) * dtypes.BYTES[node.dtype]
     return (
         form.forward
-        and len(roots) == 1
-        and (tile.root.shape, tile.root.dtype) == (node.shape, node.dtype)
-        and form.terms > form.summed >= _PRODUCTS
+        and tile.holds_sums
+        and form.summed >= _PRODUCTS
+        and form.terms > min(form.summed, _CHANNELS)
         and panel >= _MANY
     )
 
@@ -44,12 +43,12 @@ def pays(tile: Tile) -> bool:
 def work(tile: Tile, row: tuple[Coord, ...]) -> None:
     """One task: zeros, the products of each tap in turn, then the epilogue."""
     b, form, last = tile.b, tile.form, len(tile.form.axes) - 1
-    places, column = row[: last - 1], row[-1].base
+    places, column = row[: max(last - 1, 0)], row[-1].base
     outer = [form.taps(b, tile.sizes, dim, c.base) for dim, c in enumerate(places)]
-    pieces = -(-form.summed // _CHANNELS)
-    each = -(-form.summed // pieces)
+    each = _equal(form.summed, _CHANNELS)
+    pieces = -(-form.summed // each)
     none = Piece(b.i64(0), b.i64(0))
-    across = _span(tile, last - 1, row[-3].base)
+    across = _span(tile, last - 1, row[-3].base) if last else None
     along = _span(tile, last, row[-2].base)
     for panel in tile.columns(column):
         whole = Work(tile, *panel, places, outer, across, along, none)
@@ -59,9 +58,10 @@ def work(tile: Tile, row: tuple[Coord, ...]) -> None:
         def add(
             numbers: list[Value], carried: tuple[Value, ...], whole: Work = whole
         ) -> Sequence[Value]:
-            *before, down, right, piece = numbers
+            *before, right, piece = numbers
+            before, down = before[: len(outer)], before[len(outer) :]
             fixed = [_one(tile, t, j) for t, j in zip(outer, before, strict=True)]
-            rows = _meeting(tile, last - 1, across, down)
+            rows = across and _meeting(tile, last - 1, across, down[-1])
             columns = _meeting(tile, last, along, right)
             first = b.mul(piece, each)
             length = b.minimum(b.sub(b.i64(form.summed), first), each)
@@ -79,13 +79,20 @@ def work(tile: Tile, row: tuple[Coord, ...]) -> None:
             whole.close(at)
 
 
+def _equal(total: int, most: int) -> int:
+    """The length of pieces as equal as can be: whole unrolled steps, as all of them are if that
+    is true of the total.
+    """
+    pieces = -(-total // most)
+    return -(-total // (pieces * UNROLL)) * UNROLL
+
+
 @contextmanager
 def _each_row(work: Work) -> Iterator[tuple[Value, Value]]:
     """Runs over all the rows of a task."""
     tile, b = work.tile, work.tile.b
-    assert work.across is not None
-    lines, places = b.loop(0, work.across.count), b.loop(0, work.along.count)
-    with lines as line, places as place, tile.pull.scope():
+    lines = b.i64(1) if work.across is None else work.across.count
+    with b.loop(0, lines) as line, b.loop(0, work.along.count) as place, tile.pull.scope():
         yield line.index, place.index
 
 

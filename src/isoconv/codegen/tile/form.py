@@ -19,6 +19,9 @@ from isoconv.plan.machine import Machine
 from isoconv.plan.pools import window
 from isoconv.plan.tiles import Panel, block, panels
 
+# So many weights come from far away; filters whose weights are then read side by side.
+_STREAMED, _SIDE_BY_SIDE = 1 << 18, 256
+
 
 @dataclass(frozen=True)
 class Form:
@@ -66,6 +69,12 @@ class Form:
     def deep(self, panel: Panel) -> int:
         """The rows of a tile."""
         return panel.rows // self.sums
+
+    @property
+    def streams(self) -> bool:
+        """Whether there are no windows, and more weights than the caches near a core hold."""
+        dense = self.forward and not self.node["axes"] and self.node["groups"] == 1
+        return dense and self.terms * self.filters >= _STREAMED
 
     @property
     def terms(self) -> int:
@@ -123,12 +132,14 @@ def solved(kernel: Kernel) -> Form:
 class Sharing:
     """How outputs are shared out: blocks of rows along the last two axes of places.
 
-    shape: the tasks; across, along: rows of a task on the last but one axis, and on the last.
+    shape: the tasks; across, along: rows of a task on the last but one axis, and on the last;
+    panels: those of filters in a task.
     """
 
     shape: tuple[Dim, ...]
     across: Dim
     along: Dim
+    panels: int
 
 
 def sharing(form: Form, machine: Machine) -> Sharing:
@@ -138,7 +149,9 @@ def sharing(form: Form, machine: Machine) -> Sharing:
     """
     node = form.node
     each = panels(form.filters, node.dtype, machine)
-    columns = sum(panel.count for panel in each) if node["groups"] == 1 else 1
+    together = max(_SIDE_BY_SIDE // each[0].width, 1) if form.streams else 1
+    count = sum(panel.count for panel in each)
+    columns = -(-count // together) if node["groups"] == 1 else 1
     if form.apart:
         columns = node["groups"]
     *outer, last = (
@@ -149,9 +162,10 @@ def sharing(form: Form, machine: Machine) -> Sharing:
     blocks = ceildiv(maximum(last, 1), rows)
     along = ceildiv(ceildiv(last, blocks), deep) * deep
     if not outer:
-        return Sharing((blocks, columns), 1, along)
+        return Sharing((blocks, columns), 1, along, together)
     across = maximum(rows // maximum(last, 1), 1)
-    return Sharing((*form.places[:-2], ceildiv(outer[-1], across), blocks, columns), across, along)
+    shape = (*form.places[:-2], ceildiv(outer[-1], across), blocks, columns)
+    return Sharing(shape, across, along, together)
 
 
 def tasks(kernel: Kernel, machine: Machine) -> Dim:

@@ -82,6 +82,12 @@ class Tile:
         one, sums, rows = (1, 1), self.node.shape[-3:-1], self.form.places[-2:]
         return all(n.shape[-3:-1] in (one, sums, rows) and n.op not in _PLACED for n in others)
 
+    @cached_property
+    def holds_sums(self) -> bool:
+        """Whether sums can lie where the outputs will."""
+        alone = len(self.frame.kernel.graph.outputs) == 1
+        return alone and (self.root.shape, self.root.dtype) == (self.node.shape, self.node.dtype)
+
     @contextmanager
     def runs(self, dim: int, piece: Value, each: Dim) -> Iterator[Run]:
         """The rows of a task along one dimension, phase by phase and by the taps that they meet."""
@@ -138,13 +144,15 @@ class Tile:
                         filter_ = b.add(base, start)
                         yield panel, filter_, channel, start if form.apart else filter_
             return
-        before = 0
+        first = b.mul(column, self.sharing.panels)
+        if len(self.panels) == self.sharing.panels == 1:
+            filter_ = b.mul(first, self.panels[0].width)
+            yield self.panels[0], filter_, b.i64(0), filter_
+            return
         for panel in self.panels:
-            which = b.sub(column, before)
-            filter_ = b.add(b.mul(which, panel.width), panel.start)
-            if len(self.panels) == 1:
+            start = b.maximum(first, 0)
+            stop = b.minimum(b.add(first, self.sharing.panels), panel.count)
+            with b.loop(start, stop) as loop, self.pull.scope():
+                filter_ = b.add(b.mul(loop.index, panel.width), panel.start)
                 yield panel, filter_, b.i64(0), filter_
-                return
-            with b.when(b.compare("ult", which, b.i64(panel.count))), self.pull.scope():
-                yield panel, filter_, b.i64(0), filter_
-            before += panel.count
+            first = b.sub(first, panel.count)

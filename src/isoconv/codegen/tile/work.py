@@ -13,7 +13,7 @@ from isoconv.codegen.index import Coord, Index
 from isoconv.codegen.tile.rows import Run, Tile
 from isoconv.plan.tiles import Panel
 
-_UNROLL = 4
+UNROLL = 4
 # Sums of at most so many terms are short: rows are not folded where one in _IDLE at most is idle.
 SHORT, _IDLE = 64, 4
 # Those that are folded are so few at once that their pointers have registers.
@@ -25,8 +25,8 @@ _STREAMED, _AHEAD = 1 << 16, 32
 def _unrolled(length: int | None) -> int:
     """Steps written out in a loop of `length` steps: as many as divide it, if a few do."""
     if length is None:
-        return _UNROLL
-    return next((u for u in (_UNROLL, 5, 6, 7, 3, 2) if length % u == 0), min(length, _UNROLL))
+        return UNROLL
+    return next((u for u in (UNROLL, 5, 6, 7, 3, 2) if length % u == 0), min(length, UNROLL))
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,7 @@ class Work:
     def add(self) -> None:
         """Adds the products of all rows with the one tap that they meet."""
         b, deep = self.tile.b, self.panel.rows
-        assert self.across is not None
-        count = b.mul(self.across.count, self.along.count)
+        count = b.mul(b.i64(1) if self.across is None else self.across.count, self.along.count)
         many = b.select(b.compare("sge", count, b.i64(deep)), count, b.i64(0))
         for stop, rows in ((many, deep), (count, 1)):
             with b.loop(0 if rows == deep else many, stop, step=rows) as loop:
@@ -125,7 +124,7 @@ class Work:
         """Adds to the sums of rows at..at+deep-1, from `first` on: the others have theirs."""
         b = self.tile.b
         with self.tile.pull.scope():
-            rows = self.fold(at, deep)
+            rows = self.line(at, deep) if self.across is None else self.fold(at, deep)
             totals = self.sum(rows, self._get(rows))
             for r, row in enumerate(rows):
                 with b.when(b.compare("sge", b.add(at, r), first)):
@@ -151,9 +150,8 @@ class Work:
 
     def _row(self, at: tuple[Value, Value]) -> Row:
         (line, place), b = at, self.tile.b
-        assert self.across is not None
-        index = (Coord(self.across.output(b, line)), Coord(self.along.output(b, place)))
-        return Row(index, b.i64(0), 0)
+        above = [] if self.across is None else [Coord(self.across.output(b, line))]
+        return Row((*above, Coord(self.along.output(b, place))), b.i64(0), 0)
 
     def line(self, at: Value, deep: int, across: Value | None = None) -> list[Row]:
         """The rows of a tile that begins with row `at` of one line, a constant step apart."""
@@ -298,7 +296,7 @@ class Work:
         """
         b, scalar = self.tile.b, self.tile.scalar
         pairs = [pair for pair in pairwise(rows) if pair[0].window == pair[1].window]
-        if all(row.offset - before.offset >= _UNROLL for before, row in pairs):
+        if all(row.offset - before.offset >= UNROLL for before, row in pairs):
             # Opaque as well: LLVM is slow to see through nested loops of addresses.
             begin = {
                 w: b.opaque(b.at(data, w, scalar)) for w in dict.fromkeys(r.window for r in rows)
