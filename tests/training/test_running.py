@@ -7,6 +7,7 @@ import io
 import re
 import threading
 
+import keras
 import numpy as np
 import pytest
 import torch
@@ -240,7 +241,79 @@ def test_steps_per_epoch_goes_on_where_the_last_epoch_stopped():
     assert same(whole, parts)
 
 
+SOURCES = {
+    "arrays": lambda lib: {"x": X, "y": Y, "batch_size": 10},
+    "what is indexed": lambda lib: {"x": tens(getattr(lib.utils, "PyDataset", object))()},
+    "what is iterated": lambda lib: {"x": torch_loader(X, Y)},
+}
+
+
+def tens(base):
+    class Tens(base):
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, place):
+            return X[10 * place : 10 * place + 10], Y[10 * place : 10 * place + 10]
+
+    return Tens
+
+
+def torch_loader(*arrays):
+    tensors = map(torch.from_numpy, arrays)
+    return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*tensors), 10)
+
+
+def epochs_of(lib, source, steps, validation_steps):
+    """The numbers of the batches of each epoch, and of its evaluation."""
+    model = lib.Sequential([lib.layers.Input((12, 3)), lib.layers.Flatten(), lib.layers.Dense(4)])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    seen = []
+
+    class Notes(lib.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            seen.append(([], []))
+
+        def on_train_batch_end(self, batch, logs=None):
+            seen[-1][0].append(batch)
+
+        def on_test_batch_end(self, batch, logs=None):
+            seen[-1][1].append(batch)
+
+    data, held = SOURCES[source](lib), SOURCES[source](lib)
+    model.fit(
+        **data,
+        validation_data=(X, Y) if "y" in held else held["x"],
+        validation_batch_size=10,
+        steps_per_epoch=steps,
+        validation_steps=validation_steps,
+        epochs=4,
+        verbose=0,
+        callbacks=[Notes()],
+    )
+    return seen
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize(("steps", "validation_steps"), [(2, 2), (3, 5), (5, 7), (7, None)])
+def test_batches_of_an_epoch_are_those_of_keras(source, steps, validation_steps):
+    ours = epochs_of(isoconv, source, steps, validation_steps)
+    assert ours == epochs_of(keras, source, steps, validation_steps)
+
+
 # -- ending early -----------------------------------------------------------------------------
+
+
+def test_an_epoch_in_which_the_data_ends_warns_and_the_next_begins_with_its_start():
+    model, reference = network(), network()
+    with pytest.warns(UserWarning, match="fit: the data ended after 2 of 3 batches. The next"):
+        model.fit(X, Y, batch_size=10, shuffle=False, epochs=3, steps_per_epoch=3)
+    for x, y in batches_of(10, count=3 + 2 + 3):
+        reference.train_on_batch(x, y)
+    assert same(model, reference)
+    with pytest.warns(UserWarning, match="evaluate: the data ended after 5 of 6 batches"):
+        model.evaluate(X, Y, batch_size=10, steps=6)
 
 
 def test_a_generator_that_ends_early_warns_and_keeps_what_was_learnt():

@@ -63,7 +63,9 @@ class Fitting(Resuming):
             shuffle: whether arrays get another order every epoch.
             class_weight: of each class, multiplied with the weights of its samples.
             sample_weight: (samples,), or shaped as the losses.
-            steps_per_epoch, validation_steps: batches an epoch, and an evaluation.
+            steps_per_epoch: batches an epoch. The next one goes on where the data has more, and
+                with its start where it has ended: an epoch in which it ends is shorter, and warns.
+            validation_steps: batches an evaluation, which are the same ones every time.
         """
         self.require_compiled("fit")
         whole_number(epochs, self.where("fit: epochs"))
@@ -180,7 +182,10 @@ class Fitting(Resuming):
         """The means over all batches; empty where there are none."""
         tell.tell("test_begin")
         _, step = self.training_steps()
-        _, logs = self._pass(step, source, tell, "test_batch")
+        source.start_anew()
+        steps, logs = self._pass(step, source, tell, "test_batch")
+        if source.steps is not None and 0 < steps < source.steps:
+            self._warn_of_the_end("evaluate", steps, source.steps)
         tell.tell("test_end", logs)
         return logs
 
@@ -190,6 +195,11 @@ class Fitting(Resuming):
             "iterator is gone through once. Training goes on without validation.",
             stacklevel=4,
         )
+
+    def _warn_of_the_end(self, task: str, steps: int, wanted: int, then: str = "") -> None:
+        where = self.where(task)
+        message = f"{where}: the data ended after {steps} of {wanted} batches.{then}"
+        warnings.warn(message, stacklevel=5)
 
     def _pass(
         self, step: Step, source: Batches, tell: CallbackList, event: str, done: int = 0
@@ -233,11 +243,15 @@ class Fitting(Resuming):
         return found
 
     def _goes_on(self, steps: int, source: Batches, again: bool) -> bool:
-        """Whether the data lasted for an epoch; a warning where it did not."""
+        """Whether there is data for another epoch; a warning where there was too little."""
         if steps and (source.steps is None or steps >= source.steps or self.stop_training):
             return True
         if not steps and not again:
             raise ArgumentError(explain(self.where("fit: x"), "no batches", "at least one"))
+        if steps and source.steps is not None and not source.once:
+            then = " The next epoch begins with its start."
+            self._warn_of_the_end("fit", steps, source.steps, then)
+            return True
         warnings.warn(
             f"{self.where('fit')}: the data ended after {steps} of "
             f"{source.steps or 'an unknown number of'} batches, so training ends with this epoch. "

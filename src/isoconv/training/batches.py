@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,12 +22,20 @@ Prepare = Callable[[Any, Any, Any], Data]
 
 
 class Batches(Protocol):
-    """Where the batches of each epoch come from. steps: how many, or None if nobody knows."""
+    """Where the batches of each epoch come from.
+
+    steps: how many batches an epoch has, or None if nobody knows. An epoch is shorter where the
+    data ends in it; the next one begins with the first batch. once: the data has no second start.
+    """
 
     steps: int | None
+    once: bool
 
     def epoch(self, done: int = 0) -> Iterator[Data]:
         """The batches of one more epoch; of one that is resumed, those after the first `done`."""
+
+    def start_anew(self) -> None:
+        """Lets the next epoch begin with the first batch, as far as the data can."""
 
     def unchecked(self, batch: Data) -> Data | None:
         """The data whose labels must be checked before this batch is used, if any."""
@@ -42,9 +51,11 @@ class ArrayBatches:
     """Batches of arrays.
 
     data: prepared and checked as a whole. shuffle: another order every epoch, drawn from the
-    generator that `set_random_seed` starts anew. steps: fewer than there are, if given; the next
-    epoch goes on where this one stopped.
+    generator that `set_random_seed` starts anew. steps: of an epoch, all if left out; where these
+    are fewer than there are, the next epoch goes on where this one stopped.
     """
+
+    once = False
 
     def __init__(self, data: Data, batch_size: int, shuffle: bool, steps: int | None) -> None:
         self.data = data
@@ -58,15 +69,16 @@ class ArrayBatches:
         self._first = True
 
     def epoch(self, done: int = 0) -> Iterator[Data]:
-        for _ in range((self.steps or 0) - done):
-            batch = None if self._rest is None else next(self._rest, None)
-            if batch is None:
-                self._rest = self._pass()
-                batch = next(self._rest)
+        if not done and self._position["taken"] == self._whole:
+            self.start_anew()
+        if self._rest is None:
+            self._rest = self._pass()
+        for batch in islice(self._rest, (self.steps or 0) - done):
             self._position["taken"] += 1
             yield batch
-        if self.steps == self._whole:
-            self._rest = None
+
+    def start_anew(self) -> None:
+        self._rest = None
 
     def unchecked(self, batch: Data) -> Data | None:
         first, self._first = self._first, False
@@ -96,8 +108,9 @@ class IterableBatches:
     """Batches that an iterable gives: x, (x, y) or (x, y, sample_weight).
 
     An iterator is gone through once, `steps` batches an epoch; anything else is started anew for
-    each epoch. What is indexed is shuffled, and told when epochs begin and end where it has
-    `on_epoch_begin` or `on_epoch_end`. Batches are prepared, and checked, one by one.
+    each epoch or, with `steps`, where it has ended. What is indexed is shuffled, and told when
+    epochs begin and end where it has `on_epoch_begin` or `on_epoch_end`. Batches are prepared, and
+    checked, one by one.
     """
 
     def __init__(self, source: Any, prepare: Prepare, shuffle: bool, steps: int | None) -> None:
@@ -106,8 +119,8 @@ class IterableBatches:
         self._shuffle = shuffle
         self._indexed = hasattr(source, "__getitem__") and hasattr(source, "__len__")
         self._iterator: Iterator[Any] | None = source if isinstance(source, Iterator) else None
-        self._once = self._iterator is not None
-        self._keeps = self._once or steps is not None
+        self.once = self._iterator is not None
+        self._keeps = self.once or steps is not None
         self._position: dict[str, Any] = {"random": None, "taken": 0}
         self.steps: int | None = steps
         if steps is None and hasattr(source, "__len__"):
@@ -122,11 +135,18 @@ class IterableBatches:
             try:
                 item = next(self._iterator)
             except StopIteration:
-                break
+                if count or self.once or not self._position["taken"]:
+                    break
+                self._iterator = self._start()
+                continue
             count += 1
             self._position["taken"] += 1
             yield self._prepare(*unpack(item))
         self._tell("on_epoch_end")
+
+    def start_anew(self) -> None:
+        if not self.once:
+            self._iterator = None
 
     def unchecked(self, batch: Data) -> Data | None:
         return batch
@@ -135,7 +155,7 @@ class IterableBatches:
         return dict(self._position)
 
     def go_on(self, position: Mapping[str, Any]) -> None:
-        if self._once or position["random"] is None:
+        if self.once or position["random"] is None:
             return
         seeds.set_generator_state(position["random"])
         self._iterator = self._start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -102,11 +102,17 @@ class Objective:
                 found[part.tracker.name] = part.tracker.result()
         for part in parts:
             prefix = f"{part.name}_" if len(parts) > 1 else ""
-            for metric in part.metrics + part.weighted_metrics:
-                result = metric.result()
-                several = result if isinstance(result, dict) else {metric.name: result}
-                for name, value in several.items():
+            for metric in part.metrics:
+                for name, value in _named_results(metric):
                     found[_free(prefix + name, found)] = value
+        for part in parts:
+            prefix = f"{part.name}_" if len(parts) > 1 else ""
+            for metric in part.weighted_metrics:
+                for name, value in _named_results(metric):
+                    own = prefix + name
+                    # As in Keras: told apart from the same metric without weights.
+                    own = f"{prefix}weighted_{name}" if own in found else own
+                    found[_free(own, found)] = value
         return found
 
     def check(self, y: Any) -> None:
@@ -246,6 +252,13 @@ def _as_list(value: Any) -> list[Any]:
     if isinstance(value, list | tuple):
         return [each for item in value for each in _as_list(item)]
     return [value]
+
+
+def _named_results(metric: Metric) -> Iterable[tuple[str, Any]]:
+    """What a metric has found, by name."""
+    result = metric.result()
+    found: dict[str, Any] = result if isinstance(result, dict) else {metric.name: result}
+    return found.items()
 
 
 def _free(name: str, taken: dict[str, Any]) -> str:
