@@ -62,10 +62,11 @@ TITLES = {
     "Winograd F(4,3)": RTOL,
     "Winograd F(2,5)": RTOL,
     "Toom and Cook F(4,4)": RTOL,
-    "Fourier transforms of 16 positions": 1e-5,
+    "Fourier transforms of 16 positions": RTOL,
     "Fourier transforms of 32 positions": RTOL,
+    "Fourier transforms of 64 positions": RTOL,
 }
-# Scheme, kernel, lengths, channels, filters, padding.
+# Scheme, kernel, lengths, channels, filters (0: depthwise), padding.
 CASES = [
     ("Winograd F(2,3)", (3, 3), (7, 16), 24, 33, "same"),
     ("Winograd F(2,3)", (3, 3), (1, 3), 40, 40, "same"),
@@ -76,19 +77,23 @@ CASES = [
     ("Winograd F(4,3)", (1, 3), (3, 13), 40, 48, "same"),
     ("Winograd F(4,3)", (3, 1), (13, 3), 40, 48, "same"),
     ("Winograd F(2,5)", (5, 5), (11, 12), 32, 40, "same"),
-    ("Toom and Cook F(4,4)", (8,), (37,), 32, 33, "same"),
-    ("Toom and Cook F(4,4)", (7,), (7,), 33, 32, "valid"),
+    ("Toom and Cook F(4,4)", (5,), (37,), 16, 33, "same"),
+    ("Toom and Cook F(4,4)", (4,), (7,), 33, 32, "valid"),
+    ("Toom and Cook F(4,4)", (72,), (101,), 17, 0, "same"),
     ("Fourier transforms of 16 positions", (8,), (41,), 64, 67, "same"),
     ("Fourier transforms of 32 positions", (16,), (40,), 64, 64, "causal"),
-    ("Fourier transforms of 32 positions", (37,), (101,), 40, 64, "valid"),
+    ("Fourier transforms of 32 positions", (11,), (101,), 40, 64, "valid"),
+    ("Fourier transforms of 64 positions", (67,), (131,), 40, 64, "causal"),
+    ("Fourier transforms of 64 positions", (400,), (433,), 16, 0, "valid"),
 ]
 
 
 def drawn(kernel, lengths, channels, filters, padding, dtype="float32", **options):
     """A layer with its weights, and data for it."""
     rng = np.random.default_rng([*kernel, *lengths, channels])
-    kind = getattr(layers, f"Conv{len(kernel)}D")
-    layer = kind(filters, kernel, padding=padding, dtype=dtype, **options)
+    kind = getattr(layers, f"{'' if filters else 'Depthwise'}Conv{len(kernel)}D")
+    given = (filters,) if filters else ()
+    layer = kind(*given, kernel, padding=padding, dtype=dtype, **options)
     first = options.get("data_format") == "channels_first"
     x = rng.normal(size=(3, channels, *lengths) if first else (3, *lengths, channels))
     layer.build(x.shape)
@@ -100,7 +105,9 @@ def exact(layer, x) -> tuple[np.ndarray, np.ndarray]:
     """The layer without its activation in float64, and its sums of absolute values."""
     first = layer.data_format == "channels_first"
     kernel, bias = (w.numpy().astype("float64") for w in layer.weights)
-    rank = kernel.ndim - 2
+    alone = isinstance(layer, layers.DepthwiseConv1D)
+    kernel = np.swapaxes(kernel, -1, -2) if alone else kernel
+    groups, rank = len(bias) if alone else 1, kernel.ndim - 2
     x = np.asarray(x, "float64")
     x = x if first else np.moveaxis(x, -1, 1)
     taps = [k - 1 for k in kernel.shape[:-2]]
@@ -112,7 +119,8 @@ def exact(layer, x) -> tuple[np.ndarray, np.ndarray]:
     turned = np.transpose(kernel, (rank + 1, rank, *range(rank)))
     found = []
     for data, weights, shift in ((x, turned, bias), (np.abs(x), np.abs(turned), 0 * bias)):
-        y = conv(*(torch.from_numpy(np.ascontiguousarray(a)) for a in (data, weights, shift)))
+        arrays = (torch.from_numpy(np.ascontiguousarray(a)) for a in (data, weights, shift))
+        y = conv(*arrays, groups=groups)
         found.append(y.numpy() if first else np.moveaxis(y.numpy(), 1, -1))
     return found[0], found[1]
 

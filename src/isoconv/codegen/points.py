@@ -23,6 +23,8 @@ from isoconv.plan.machine import Machine
 
 # Blocks along the last axis that one task takes.
 _BLOCKS = 4
+# Blocks of more places than these are written out once, as if they were at an edge.
+_LONG = 30
 
 Values = dict[tuple[int, ...], Value]
 
@@ -115,8 +117,8 @@ class _Points:
         ]
         source, target = self._sides(tiles)
         inside = [*self._inside(source), *self._inside(target)]
-        if not inside:
-            self._whole(batch, source, target, False)
+        if not inside or sum(map(len, source.places)) > _LONG:
+            self._whole(batch, source, target, bool(inside))
             return
         all_ = reduce(lambda left, right: b.op("and", left, right), inside)
         for condition, edge in ((all_, False), (b.op("xor", all_, b.const("i1", 1)), True)):

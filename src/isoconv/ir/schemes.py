@@ -120,7 +120,7 @@ def _fourier(outputs: int) -> Scheme:
         outputs,
         outputs,
         (folds[0][:, :-1], folds[1], rest, data),
-        ((weights @ spectrum)[:, :outputs],),
+        (folds[0][:, :outputs], folds[1], rest, weights),
         (folds[0][:, :outputs], folds[1], rest, results),
     )
 
@@ -174,6 +174,7 @@ SCHEMES: dict[str, Callable[[], Scheme]] = {
     "F(4,4)": lambda: _toom(4, 4),
     "DFT(8)": lambda: _fourier(8),
     "DFT(16)": lambda: _fourier(16),
+    "DFT(32)": lambda: _fourier(32),
 }
 
 

@@ -20,7 +20,7 @@ from isoconv.ir.graph import Node
 from isoconv.ir.schemes import Scheme, scheme
 from isoconv.ir.sizes import number, product
 from isoconv.rewriting.rule import Facts, Rule
-from isoconv.rewriting.tiled import groups_of, tiled
+from isoconv.rewriting.tiled import groups_of, is_depthwise, tiled
 from isoconv.rewriting.weights import is_form, weights_of
 
 
@@ -31,7 +31,7 @@ class Numerics:
     Args:
         rtol: bounds |error| / sum |x| |w| of each output of a convolution, where x, of each
             channel, is the largest of the inputs from which an output and its neighbours are
-            computed together: errors spread among these, up to 31 positions on an axis. An
+            computed together: errors spread among these, up to 31 positions along an axis. An
             infinity or NaN does too.
 
     Raises ArgumentError unless rtol is a finite number that is not negative.
@@ -50,8 +50,8 @@ class Numerics:
 class Family:
     """One way to compute forms. name: of the scheme of each axis that has several taps.
 
-    long: whether a filter may have more taps than the scheme, of a form of one such axis: taps are
-    summed in groups, group by group at the points.
+    long: whether a filter may have other taps than the scheme, of a form of one such axis: fewer,
+    the rest being 0, or more, which are summed group by group at the points.
     """
 
     name: str
@@ -66,11 +66,15 @@ FAMILIES = (
     Family("F(4,4)", "Toom and Cook F(4,4)", long=True),
     Family("DFT(8)", "Fourier transforms of 16 positions", long=True),
     Family("DFT(16)", "Fourier transforms of 32 positions", long=True),
+    Family("DFT(32)", "Fourier transforms of 64 positions", long=True),
 )
 
-# Costs in products of channels and filters: of one element read and written again at a point, and
-# of one term of a transform. Weights at points of more bytes than these do not stay in any cache.
-_MOVED, _TERM, _LARGEST = 12.0, 1.0, 12 << 20
+# Costs in products: of one element written at a point and read again, and of one term of a
+# transform. Measured.
+_MOVED, _TERM = 6.0, 0.5
+# Weights at points of more bytes than these take longer to read than to multiply. Lanes of products
+# are filters, of which fewer leave some idle.
+_LARGEST, _FEWEST = 12 << 20, 16
 
 
 def rules(numerics: Numerics) -> tuple[Rule, ...]:
@@ -81,7 +85,7 @@ def rules(numerics: Numerics) -> tuple[Rule, ...]:
             "22",
             "conv(x, w)",
             "from_points(conv(to_points(x), to_points(w)))",
-            f"stride, dilation and groups 1, error within {numerics.rtol}, fewer operations",
+            f"stride, dilation 1; groups 1 or depthwise; error within {numerics.rtol}; less work",
             "approximate",
             frozenset({"conv"}),
             partial(_apply, family, numerics),
@@ -104,7 +108,7 @@ def bound(family: Family, form: Node) -> float:
 
 
 def _apply(family: Family, numerics: Numerics, node: Node, facts: Facts) -> Node | None:
-    if not is_form(node, facts) or node["groups"] > 1:
+    if not is_form(node, facts) or (node["groups"] > 1 and not is_depthwise(node)):
         return None
     if any(axis.stride > 1 or axis.dilation > 1 for axis in node["axes"]):
         return None
@@ -114,23 +118,20 @@ def _apply(family: Family, numerics: Numerics, node: Node, facts: Facts) -> Node
         if _fits(each, node) and bound(each, node) <= numerics.rtol
     }
     costs[""] = float(number(product(weights_of(node).shape)))
-    return (
-        tiled(node, _schemes(family, node))
-        if min(costs, key=costs.__getitem__) == family.name
-        else None
-    )
+    best = min(costs, key=costs.__getitem__)
+    return tiled(node, _schemes(family, node)) if best == family.name else None
 
 
 def _fits(family: Family, node: Node) -> bool:
     taps = [axis.taps for axis in node["axes"] if axis.taps > 1]
-    own = scheme(family.name).taps
-    if not (len(taps) in (1, 2) and all(each == own for each in taps)) and not (
-        family.long and len(taps) == 1 and taps[0] > own
-    ):
+    own = all(each == scheme(family.name).taps for each in taps)
+    if len(taps) not in (1, 2) or not (own or (family.long and len(taps) == 1)):
+        return False
+    if number(node.shape[-1]) < _FEWEST:
         return False
     schemes = _schemes(family, node)
-    larger = prod(each.points / each.taps for each in schemes)
-    elements = larger * number(product(weights_of(node).shape))
+    each = prod(s.points for s in schemes) * prod(groups_of(node, schemes))
+    elements = each * number(product(weights_of(node).shape[-2:]))
     return elements * dtypes.BYTES[node.dtype] <= _LARGEST
 
 
@@ -140,18 +141,16 @@ def _schemes(family: Family, node: Node) -> list[Scheme]:
 
 
 def _cost(family: Family, node: Node) -> float:
-    """What an output costs, in products."""
+    """What an output of all filters costs, in products."""
     schemes = _schemes(family, node)
-    channels, filters = map(number, weights_of(node).shape[-2:])
-    points = prod(each.points / each.outputs for each in schemes)
+    each, filters = map(number, weights_of(node).shape[-2:])
+    channels = each * node["groups"]
+    points = prod(s.points / s.outputs for s in schemes)
     groups = prod(groups_of(node, schemes))
     to, back = _terms(schemes, "data"), _terms(schemes, "outputs")
-    moved = points * (channels + filters)
-    return (
-        points * groups * channels * filters
-        + _MOVED * moved
-        + _TERM * (to * channels + back * filters)
-    )
+    products = groups * points * each * filters
+    moved = _MOVED * points * (channels + filters)
+    return float(products + moved + _TERM * (to * channels + back * filters))
 
 
 def _terms(schemes: Sequence[Scheme], side: str) -> float:
@@ -160,5 +159,6 @@ def _terms(schemes: Sequence[Scheme], side: str) -> float:
     for axis, each in enumerate(schemes):
         before = prod(other.outputs for other in schemes[:axis])
         after = prod(other.points for other in schemes[axis + 1 :])
-        total += sum((factor != 0).sum() for factor in each.factors(side)) * before * after
+        terms = sum(int(np.count_nonzero(factor)) for factor in each.factors(side))
+        total += terms * before * after
     return total / prod(each.outputs for each in schemes)

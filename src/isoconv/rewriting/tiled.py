@@ -18,8 +18,14 @@ def groups_of(form: Node, schemes: Sequence[Scheme]) -> list[int]:
     return [-(-axis.taps // each.taps) for axis, each in zip(form["axes"], schemes, strict=True)]
 
 
+def is_depthwise(form: Node) -> bool:
+    """Whether every channel is a group of its own, with one filter."""
+    channels, filters = form.inputs[1].shape[-2:]
+    return channels == 1 and filters == form["groups"] > 1
+
+
 def tiled(form: Node, schemes: Sequence[Scheme]) -> Node:
-    """The face y of a form without strides, dilation and groups, by a scheme an axis.
+    """The face y of a form without strides and dilation, of one group or depthwise, by schemes.
 
     Where a filter has several times the taps of its scheme, these have as many as outputs.
     """
@@ -39,17 +45,32 @@ def tiled(form: Node, schemes: Sequence[Scheme]) -> Node:
         written.append(Axis(each.outputs, each.outputs, 1, 0, count * each.outputs - size))
     data = make("to_points", x, axes=tuple(read), schemes=names, side="data")
     points = prod(each.points for each in schemes)
-    weights = _weights(w, schemes, names, groups)
-    products = _products(data, weights, points, groups)
+    alone = form["groups"] > 1
+    weights = _weights(w, schemes, names, groups, alone)
+    joint = points * form["groups"]
+    if prod(groups) == 1 and not alone:
+        rows: Dim = product(data.shape[:-1])
+        flat = make("reshape", data, shape=(rows, data.shape[-1]))
+        products = make("conv", flat, weights, face="y", axes=(), groups=joint, sizes=())
+    else:
+        moves = tuple(map(Axis, groups))
+        there = data.shape[first:-1]
+        products = make("conv", data, weights, face="y", axes=moves, groups=joint, sizes=there)
     given = {"axes": tuple(written), "schemes": names, "side": "outputs", "sizes": sizes}
     whole = make("reshape", products, shape=(*form.shape[:first], *tiles, products.shape[-1]))
     return make("from_points", whole, **given)
 
 
 def _weights(
-    w: Node, schemes: Sequence[Scheme], names: tuple[str, ...], groups: Sequence[int]
+    w: Node,
+    schemes: Sequence[Scheme],
+    names: tuple[str, ...],
+    groups: Sequence[int],
+    depthwise: bool,
 ) -> Node:
-    """Weights [k..., c, f] at points, as those of a form of as many groups: [k..., c, p*f]."""
+    """Weights [k..., c, f] at points, as those of a form of as many groups, [k..., c, p*f]: without
+    axes where each has one tap and the form is not depthwise.
+    """
     *taps, channels, filters = w.shape
     axes = tuple(
         Axis(each.taps, each.taps, 1, 0, group * each.taps - tap)
@@ -58,16 +79,7 @@ def _weights(
     flat = make("reshape", w, shape=(*taps, channels * filters))
     there = make("to_points", flat, axes=axes, schemes=names, side="weights")
     points = prod(each.points for each in schemes)
+    if depthwise:
+        return make("reshape", there, shape=(*groups, 1, points * filters))
     lead = tuple(groups) if prod(groups) > 1 else ()
     return joined(make("reshape", there, shape=(*lead, points, channels, filters)))
-
-
-def _products(data: Node, weights: Node, points: int, groups: Sequence[int]) -> Node:
-    """The products at each point, of groups of taps one after the other."""
-    if prod(groups) > 1:
-        axes = tuple(Axis(group) for group in groups)
-        sizes = data.shape[data.rank - 1 - len(axes) : -1]
-        return make("conv", data, weights, face="y", axes=axes, groups=points, sizes=sizes)
-    rows: Dim = product(data.shape[:-1])
-    flat = make("reshape", data, shape=(rows, data.shape[-1]))
-    return make("conv", flat, weights, face="y", axes=(), groups=points, sizes=())
