@@ -164,7 +164,7 @@ def test_a_network_within_a_tolerance_differs_by_roundings():
     assert (exact != within).any()
     np.testing.assert_allclose(within, exact, atol=1e-4 * np.abs(exact).max())
     names = [case.name for case in agenda.SECTIONS["networks"].cases("networks", None)]
-    assert names[-1].startswith("N4 within 1e-03, batch")
+    assert names[-1].startswith("N4 ~0.001, batch")
 
 
 def test_pytorch_on_our_kernels_agrees_with_pytorch():

@@ -144,6 +144,7 @@ def test_errors_are_within_the_bound_that_is_reported(case):
     y, step = approximated(layer, x, TITLES[title])
     assert (step.rule.title, step.where) == (title, layer.name)
     assert 0 < step.bound <= TITLES[title]
+    assert f"error at most {step.bound:.1e}" in str(step)
     wanted, scale = exact(layer, x)
     assert (np.abs(y - np.maximum(wanted, 0)) <= step.bound * scale).all()
 

@@ -112,8 +112,7 @@ def _predictions(section: str, models: str | None) -> Iterator[Case]:
     """Those of all networks, and again of one that gains by a tolerance."""
     yield from _networks(section, models)
     network = next(each for each in networks.networks() if each.name == "N4")
-    name = f"{network.name} within {_RTOL:.0e}"
-    within = replace(network, name=name, rtol=_RTOL)
+    within = replace(network, name=f"{network.name} ~{_RTOL}", rtol=_RTOL)
     for batch in within.batches:
         yield _prediction(section, within, batch)
 

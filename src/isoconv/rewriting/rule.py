@@ -117,4 +117,5 @@ class Step:
     bound: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.where or 'program'}: {self.rule.title}: {self.before} -> {self.after}"
+        text = f"{self.where or 'program'}: {self.rule.title}: {self.before} -> {self.after}"
+        return f"{text}, error at most {self.bound:.1e} sum |x| |w|" if self.bound else text
