@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import product as combinations
+from math import prod
 
 import numpy as np
 
@@ -23,8 +24,6 @@ from isoconv.plan.machine import Machine
 
 # Blocks along the last axis that one task takes.
 _BLOCKS = 4
-# Blocks of more places than these are written out once, as if they were at an edge.
-_LONG = 30
 
 Values = dict[tuple[int, ...], Value]
 
@@ -96,6 +95,10 @@ class _Points:
         lanes = ", ".join(f"i1 {str(n < self.channels).lower()}" for n in range(self.lanes))
         fits = self.channels >= self.lanes
         self.mask = None if fits else Value(f"<{lanes}>", f"<{self.lanes} x i1>")
+        # What is read where there is nothing.
+        with self.b.at_entry():
+            self.zeros = self.b.emit("ptr", f"alloca {self.vector}")
+            self.b.store(self.b.const(self.vector, 0), self.zeros)
 
     def text(self) -> str:
         frame, b, sizes = self.frame, self.b, self.frame.sizes
@@ -109,21 +112,21 @@ class _Points:
         return frame.text()
 
     def _block(self, batch: Sequence[Coord], blocks: Sequence[Value]) -> None:
-        """One block, as one whose places all exist or as one at an edge."""
+        """All channels of a block, a vector of them at a time; the last ones may be done twice."""
         b, sizes = self.b, self.frame.sizes
         tiles = [
             b.add(block, sizes(_first_block(self.node, axis)))
             for block, axis in zip(blocks, self.axes, strict=True)
         ]
         source, target = self._sides(tiles)
-        inside = [*self._inside(source), *self._inside(target)]
-        if not inside or sum(map(len, source.places)) > _LONG:
-            self._whole(batch, source, target, bool(inside))
-            return
-        all_ = reduce(lambda left, right: b.op("and", left, right), inside)
-        for condition, edge in ((all_, False), (b.op("xor", all_, b.const("i1", 1)), True)):
-            with b.when(condition), self.pull.scope():
-                self._whole(batch, source, target, edge)
+        there, written = self._live(source), self._live(target)
+        with b.loop(0, self.channels, step=self.lanes) as loop, self.pull.scope():
+            last = max(self.channels - self.lanes, 0)
+            channel = b.minimum(loop.index, last) if self.channels % self.lanes else loop.index
+            values = self._read(batch, source, channel, there)
+            for axis in reversed(range(len(self.axes))):
+                values = self._through(values, axis)
+            self._write(batch, target, channel, values, written)
 
     def _sides(self, tiles: Sequence[Value]) -> tuple[_Side, _Side]:
         """What is read and what is written."""
@@ -156,47 +159,22 @@ class _Points:
         """How many tiles meet in a block."""
         return 1 if self.forward else -(-axis.taps // axis.stride)
 
-    def _inside(self, side: _Side) -> list[Value]:
-        """What holds if all places of a block exist."""
-        found = []
-        for places, start, length in zip(side.places, side.starts, side.lengths, strict=True):
-            if length is not None:
-                offsets = [offset for offset, _ in places]
-                for end in (min(offsets), max(offsets)):
-                    found.append(self.b.compare("ult", self.b.add(start, end), length))
-        return found
-
-    def _whole(self, batch: Sequence[Coord], source: _Side, target: _Side, edge: bool) -> None:
-        """All channels of a block, a vector of them at a time; the last ones may be done twice."""
-        b = self.b
-        live = self._live(source, edge)
-        written = self._live(target, edge)
-        with b.loop(0, self.channels, step=self.lanes) as loop, self.pull.scope():
-            last = max(self.channels - self.lanes, 0)
-            channel = b.minimum(loop.index, last) if self.channels % self.lanes else loop.index
-            values = self._read(batch, source, channel, live)
-            for axis in reversed(range(len(self.axes))):
-                values = self._through(values, axis)
-            self._write(batch, target, channel, values, written)
-
-    def _live(self, side: _Side, edge: bool) -> Mapping[tuple[int, ...], Value]:
-        """Of places at an edge, by their numbers on each axis: whether they exist."""
-        found: dict[tuple[int, ...], Value] = {}
-        if not edge or all(length is None for length in side.lengths):
-            return found
+    def _live(self, side: _Side) -> Mapping[tuple[int, ...], Value]:
+        """Of places that may not exist, by their numbers on each axis: whether they do."""
         b = self.b
         each = [
             [
-                b.const("i1", 1)
-                if length is None
-                else b.compare("ult", b.add(start, offset), length)
+                None if length is None else b.compare("ult", b.add(start, offset), length)
                 for offset, _ in places
             ]
             for places, start, length in zip(side.places, side.starts, side.lengths, strict=True)
         ]
+        found: dict[tuple[int, ...], Value] = {}
         for numbers in combinations(*map(range, map(len, each))):
-            conditions = [each[axis][n] for axis, n in enumerate(numbers)]
-            found[numbers] = reduce(lambda left, right: b.op("and", left, right), conditions)
+            chosen = (each[axis][n] for axis, n in enumerate(numbers))
+            conditions = [condition for condition in chosen if condition is not None]
+            if conditions:
+                found[numbers] = reduce(lambda left, right: b.op("and", left, right), conditions)
         return found
 
     def _addresses(
@@ -209,8 +187,7 @@ class _Points:
         start = b.at(base, self.pull.lanes.offset(index, strides).base, self.scalar)
         found: Values = {(): start}
         for axis, places in enumerate(side.places):
-            beyond = [each.points for each in self.schemes[axis + 1 :]]
-            point = int(np.prod(beyond, dtype=int)) * self.channels
+            point = prod(each.points for each in self.schemes[axis + 1 :]) * self.channels
             step = strides[self.first + axis]
             found = {
                 (*numbers, n): b.at(address, b.add(b.mul(step, offset), point * which), self.scalar)
@@ -228,16 +205,14 @@ class _Points:
     ) -> Values:
         b = self.b
         found: Values = {}
-        for numbers, address in self._addresses(
-            self.frame.pointers[self.x], batch, source, channel
-        ).items():
-            mask = self.mask
+        addresses = self._addresses(self.frame.pointers[self.x], batch, source, channel)
+        for numbers, address in addresses.items():
             if numbers in live:
-                mask = self.pull.combine(self.mask, b.splat(live[numbers], self.lanes))
+                address = b.select(live[numbers], address, self.zeros)
             found[numbers] = (
                 b.load(address, self.vector)
-                if mask is None
-                else b.load_masked(address, self.vector, mask)
+                if self.mask is None
+                else b.load_masked(address, self.vector, self.mask)
             )
         return found
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cache, cached_property, reduce
 from math import prod
 from typing import Any
@@ -62,32 +61,32 @@ class Scheme:
 
 # -- Toom and Cook, Winograd ------------------------------------------------------------------
 
-# Zero, then pairs that keep numbers small (Barabasz et al., 2018); the last point is infinity.
-_POINTS = ("0", "1", "-1", "1/2", "-2", "2")
+# Zero, then points that keep numbers small (Barabasz et al., 2018); the last one is infinity.
+_POINTS = (0.0, 1.0, -1.0, 0.5, -2.0, 2.0)
 
 
 def _toom(outputs: int, taps: int) -> Scheme:
     """The product of polynomials by their values at points, transposed: F(outputs, taps)."""
-    points = [Fraction(text) for text in _POINTS[: outputs + taps - 2]]
+    points = _POINTS[: outputs + taps - 2]
     data, weights, results = [], [], []
     for point in points:
         others = [other for other in points if other != point]
-        scale = prod((point - other for other in others), start=Fraction(1))
-        data.append([*_with_roots(others), Fraction(0)])
+        scale = prod(point - other for other in others)
+        data.append([*_with_roots(others), 0.0])
         weights.append([point**k / scale for k in range(taps)])
         results.append([point**k for k in range(outputs)])
     data.append(_with_roots(points))
-    weights.append([Fraction(0)] * (taps - 1) + [Fraction(1)])
-    results.append([Fraction(0)] * (outputs - 1) + [Fraction(1)])
-    sides = ((np.array(rows, dtype=float),) for rows in (data, weights, results))
+    weights.append([0.0] * (taps - 1) + [1.0])
+    results.append([0.0] * (outputs - 1) + [1.0])
+    sides = ((np.array(rows),) for rows in (data, weights, results))
     return Scheme(f"F({outputs},{taps})", outputs, taps, *sides)
 
 
-def _with_roots(roots: Sequence[Fraction]) -> list[Fraction]:
+def _with_roots(roots: Sequence[float]) -> list[float]:
     """The coefficients of a monic polynomial, the constant one first."""
-    none, found = Fraction(0), [Fraction(1)]
+    found = [1.0]
     for root in roots:
-        pairs = zip([none, *found], [*found, none], strict=True)
+        pairs = zip([0.0, *found], [*found, 0.0], strict=True)
         found = [high - root * low for high, low in pairs]
     return found
 

@@ -21,7 +21,7 @@ from isoconv.ir.schemes import Scheme, scheme
 from isoconv.ir.sizes import number, product
 from isoconv.rewriting.rule import Facts, Rule
 from isoconv.rewriting.tiled import groups_of, is_depthwise, tiled
-from isoconv.rewriting.weights import is_form, weights_of
+from isoconv.rewriting.weights import data_of, is_form, weights_of
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,9 @@ def _cost(family: Family, node: Node) -> float:
     groups = prod(groups_of(node, schemes))
     to, back = _terms(schemes, "data"), _terms(schemes, "outputs")
     products = groups * points * each * filters
-    moved = _MOVED * points * (channels + filters)
+    # Between tensors with channels first it takes copies too.
+    copies = points + (data_of(node).op == "transpose")
+    moved = _MOVED * copies * (channels + filters)
     return float(products + moved + _TERM * (to * channels + back * filters))
 
 
