@@ -70,7 +70,7 @@ def _all_before(inputs: Sequence[Node], perm: Perm, facts: Facts) -> list[Node] 
     found = []
     for x in inputs:
         free = _before(x, perm)
-        if free is None and (cancels or (facts.is_needed_transposed(x, undone) and not kept)):
+        if free is None and not kept and (cancels or facts.is_needed_transposed(x, undone)):
             free = transposed(x, undone)
         if free is None:
             return None
