@@ -26,6 +26,7 @@ from isoconv.bench import (
     with_litert,
     with_onnx,
     with_torch,
+    within,
 )
 from isoconv.bench.chart import roof_chart
 from isoconv.bench.networks import Conv, Dense, Embedding, Residual
@@ -390,6 +391,19 @@ def test_rules_on_weights_are_timed_on_and_off():
     assert (
         json.loads(json.dumps(report.as_data()))["alone"]["rewrites"][0]["name"] == "RepVGG block"
     )
+
+
+def test_a_tolerance_is_timed_and_its_error_found(monkeypatch):
+    small = {"3 x 3": ((3, 3), (9, 9, 40), 40), "depthwise": ((80,), (90, 16), 0)}
+    monkeypatch.setattr(within, "CASES", small | {"few": ((3, 3), (9, 9, 40), 4)})
+    report = bench.run(["tolerance"], threads=1, seconds=0.0)
+    found = report.alone["tolerance"]
+    assert [each.scheme for each in found] == ["Winograd F(4,3)", "Toom and Cook F(4,4)", "exact"]
+    assert all(0 < each.error <= each.bound <= within.RTOL for each in found)
+    assert all(each.gain > 0 for each in found)
+    console = Console(file=io.StringIO(), width=80)
+    console.print(tables.tables(report))
+    assert max(map(len, console.file.getvalue().splitlines())) <= 80
 
 
 def test_a_case_that_only_asks_for_rules_is_found():

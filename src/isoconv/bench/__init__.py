@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from isoconv import settings, timing
-from isoconv.bench import cold, resident, rewrites, roof
+from isoconv.bench import cold, resident, rewrites, roof, within
 from isoconv.bench.agenda import SECTIONS as WITH_PEERS
 from isoconv.bench.agenda import Case
 from isoconv.bench.contender import Contender, Prepared
@@ -19,7 +19,7 @@ from isoconv.errors import ArgumentError, InternalError, MissingPackageError, ex
 from isoconv.runtime.host import host
 
 # Sections that compare ours with itself; each knows its cases and how it is shown.
-ALONE = {"rewrites": rewrites, "cold": cold, "memory": resident}
+ALONE = {"rewrites": rewrites, "tolerance": within, "cold": cold, "memory": resident}
 SECTIONS = (*WITH_PEERS, *ALONE)
 
 # Of the largest output: sums of thousands of products, in another order.

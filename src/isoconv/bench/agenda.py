@@ -18,9 +18,7 @@ from isoconv.bench.with_onnx import OnnxRuntime, OpenVino
 from isoconv.bench.with_own import ENVIRONMENT as ENVIRONMENT_OF_OWNERS
 from isoconv.bench.with_own import OwnFramework
 from isoconv.bench.with_torch import TorchBest, TorchOnOurs, TorchTyped
-
-# Allows every scheme: what these networks then differ by is a few roundings.
-_RTOL = 1e-3
+from isoconv.bench.within import RTOL
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ def _predictions(section: str, models: str | None) -> Iterator[Case]:
     """Those of all networks, and again of one that gains by a tolerance."""
     yield from _networks(section, models)
     network = next(each for each in networks.networks() if each.name == "N4")
-    within = replace(network, name=f"{network.name} ~{_RTOL}", rtol=_RTOL)
+    within = replace(network, name=f"{network.name} ~{RTOL}", rtol=RTOL)
     for batch in within.batches:
         yield _prediction(section, within, batch)
 
