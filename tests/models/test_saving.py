@@ -454,16 +454,18 @@ def test_errors_quote_no_more_than_a_person_reads():
     assert len(str(caught.value)) < 1500
 
 
+@pytest.mark.parametrize("byte", [b"\0", b"\xff"], ids=["zeros", "ones"])
 @pytest.mark.parametrize("end", ["keras", "h5", "weights.h5"])
-def test_texts_that_the_hdf5_library_would_never_end_reading_are_refused(end, tmp_path):
-    """Found by zeroing bytes at random: free space without a size in the heap of texts."""
+def test_texts_that_the_hdf5_library_would_never_end_reading_are_refused(end, byte, tmp_path):
+    """Found by damage at random: in the heap of texts, free space without a size, and an object
+    whose size comes round to its beginning."""
     path, model = tmp_path / f"model.{end}", chain(isoconv)
     model.save_weights(path) if end == "weights.h5" else model.save(path)
     data = bytearray(path.read_bytes())
     heap = data.index(b"GCOL")
     assert h5_heaps.stuck_at(io.BytesIO(bytes(data)), 8) is None
     size = int.from_bytes(data[heap + 8 : heap + 16], "little")
-    data[heap + 16 : heap + size] = bytes(size - 16)
+    data[heap + 16 : heap + size] = byte * (size - 16)
     assert h5_heaps.stuck_at(io.BytesIO(bytes(data)), 8) == heap + 16
     if end == "keras":  # whose members have checksums
         with zipfile.ZipFile(path) as archive:

@@ -1,7 +1,8 @@
 """Damage in an HDF5 file that would make the HDF5 library loop for ever, found before it reads.
 
 Texts lie in global heaps ("HDF5 File Format Specification", III.E): rows of objects, each with its
-size. The library goes from object to object, and stays where free space has no size.
+size. The library goes from object to object, stays where free space has no size, and comes round
+again where an object's size is larger than numbers are.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def _stuck_at(data: Any, width: int) -> int | None:
 
 
 def _objects(data: Any, heap: int, width: int) -> Iterator[tuple[int, int]]:
-    """Of each object of a heap its place and the way to the next one, up to one of less than 8."""
+    """Of each object of a heap its place and the way to the next one, up to one of less than 8; of
+    none where it is not within the heap.
+    """
     header = _aligned(8 + width)
     end = min(heap + int.from_bytes(data[heap + 8 : heap + 8 + width], "little"), len(data))
     place = heap + header
@@ -48,6 +51,8 @@ def _objects(data: Any, heap: int, width: int) -> Iterator[tuple[int, int]]:
         size = int.from_bytes(data[place + 8 : place + 8 + width], "little")
         # Free space, which has no index, counts its header.
         step = header + _aligned(size) if any(data[place : place + 2]) else size
+        if place + step > end:
+            step = 0
         yield place, step
         if step < 8:
             return
