@@ -398,7 +398,7 @@ def test_a_tolerance_is_timed_and_its_error_found(monkeypatch):
     monkeypatch.setattr(within, "CASES", small | {"few": ((3, 3), (9, 9, 40), 4)})
     report = bench.run(["tolerance"], threads=1, seconds=0.0)
     found = report.alone["tolerance"]
-    assert [each.scheme for each in found] == ["Winograd F(4,3)", "Toom and Cook F(4,4)", "exact"]
+    assert [each.scheme for each in found] == ["Winograd F(4,3)", "Toom-Cook F(4,4)", "exact"]
     assert all(0 < each.error <= each.bound <= within.RTOL for each in found)
     assert all(each.gain > 0 for each in found)
     console = Console(file=io.StringIO(), width=80)

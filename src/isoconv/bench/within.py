@@ -105,6 +105,6 @@ def table(gains: list[Gain]) -> Table:
             f"{each.exact.least * 1e6:,.0f}",
             f"{each.within.least * 1e6:,.0f}",
             f"{each.gain:.2f}",
-            each.scheme.replace("Fourier transforms of ", "Fourier, ").removesuffix(" positions"),
+            each.scheme.replace(" transforms of", ",").removesuffix(" positions"),
         )
     return found

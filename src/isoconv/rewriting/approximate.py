@@ -63,7 +63,7 @@ FAMILIES = (
     Family("F(2,3)", "Winograd F(2,3)"),
     Family("F(4,3)", "Winograd F(4,3)"),
     Family("F(2,5)", "Winograd F(2,5)"),
-    Family("F(4,4)", "Toom and Cook F(4,4)", long=True),
+    Family("F(4,4)", "Toom-Cook F(4,4)", long=True),
     Family("DFT(8)", "Fourier transforms of 16 positions", long=True),
     Family("DFT(16)", "Fourier transforms of 32 positions", long=True),
     Family("DFT(32)", "Fourier transforms of 64 positions", long=True),
