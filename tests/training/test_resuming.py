@@ -140,8 +140,10 @@ def epochs_begun(folder):
 
 
 @pytest.fixture
-def full_disk():
+def full_disk(monkeypatch):
     """Files cannot grow beyond 2 kB."""
+    # Python would leave the half of a module's byte code to whoever imports that next.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2048, limits[1]))
