@@ -77,6 +77,7 @@ CASES = [
     ("Winograd F(4,3)", (1, 3), (3, 13), 40, 48, "same"),
     ("Winograd F(4,3)", (3, 1), (13, 3), 40, 48, "same"),
     ("Winograd F(2,5)", (5, 5), (11, 12), 32, 40, "same"),
+    ("Toom-Cook F(4,4)", (4, 4), (9, 13), 16, 17, "same"),
     ("Toom-Cook F(4,4)", (5,), (37,), 16, 33, "same"),
     ("Toom-Cook F(4,4)", (4,), (7,), 33, 32, "valid"),
     ("Toom-Cook F(4,4)", (72,), (101,), 17, 0, "same"),
@@ -216,6 +217,36 @@ def test_without_a_tolerance_that_allows_it_no_bit_changes():
     assert [step.rule.equation.number for step in function.approximations] == ["22"]
 
 
+@pytest.mark.parametrize(
+    ("kernel", "channels", "filters", "options"),
+    [
+        ((8, 8), 40, 40, {}),  # transforms of 23 x 23 points are not written out
+        ((3, 5), 40, 40, {}),
+        ((3, 3, 3), 40, 40, {}),
+        ((3, 3), 40, 12, {}),
+        ((3, 3), 2, 16, {}),
+        ((3, 3), 512, 512, {}),  # weights at points would be too large
+        ((3, 3), 40, 40, {"strides": 2}),
+        ((3, 3), 40, 40, {"dilation_rate": 2}),
+        ((3, 3), 40, 40, {"groups": 2}),
+        ((9,), 64, 0, {}),
+    ],
+    ids=str,
+)
+def test_what_gains_nothing_or_fits_no_scheme_stays_exact(kernel, channels, filters, options):
+    lengths = tuple(2 * k + 1 for k in kernel)
+    layer, x = drawn(kernel, lengths, channels, filters, "same", **options)
+    function = isoconv.jit(layer, numerics=Numerics(1))
+    np.testing.assert_array_equal(function(x), isoconv.jit(layer)(x))
+    assert function.approximations == ()
+
+
+def test_no_samples_give_no_outputs():
+    layer, x = drawn((3, 3), (6, 6), 64, 64, "same")
+    y, _ = approximated(layer, x[:0], RTOL)
+    assert y.shape == (0, 6, 6, 64)
+
+
 def test_a_larger_tolerance_never_takes_a_worse_bound_than_it_allows():
     for rtol in np.geomspace(1e-6, 1e-3, 7):
         layer, x = drawn((3, 3), (6, 6), 64, 64, "same")
@@ -262,6 +293,10 @@ def test_what_is_too_short_is_an_error_that_names_the_layer():
     function(x)
     with pytest.raises(ShapeError, match=layer.name):
         function(x[:, :2])
+
+
+def test_numbers_of_numpy_are_tolerances_too():
+    assert Numerics(np.float32(0.5)) == Numerics(0.5)
 
 
 @pytest.mark.parametrize("rtol", [-1e-3, float("nan"), float("inf"), "1e-3", True, None])

@@ -23,6 +23,8 @@ from isoconv.rewriting.rule import Facts, Rule
 from isoconv.rewriting.tiled import groups_of, is_depthwise, tiled
 from isoconv.rewriting.weights import data_of, is_form, weights_of
 
+_NUMBERS = (int, float, np.integer, np.floating)
+
 
 @dataclass(frozen=True)
 class Numerics:
@@ -41,7 +43,7 @@ class Numerics:
 
     def __post_init__(self) -> None:
         rtol = self.rtol
-        if isinstance(rtol, bool) or not isinstance(rtol, int | float) or not 0 <= rtol < math.inf:
+        if isinstance(rtol, bool) or not isinstance(rtol, _NUMBERS) or not 0 <= rtol < math.inf:
             expected = "a finite number of at least 0"
             raise ArgumentError(explain("Numerics: rtol", repr(rtol), expected))
 
@@ -50,12 +52,14 @@ class Numerics:
 class Family:
     """One way to compute forms. name: of the scheme of each axis that has several taps.
 
-    long: whether a filter may have other taps than the scheme, of a form of one such axis: fewer,
-    the rest being 0, or more, which are summed group by group at the points.
+    axes: how many of these a form may have: the transforms of a tile are written out. long: whether
+    the filter of a form of one such axis may have other taps than the scheme: fewer, the rest being
+    0, or more, which are summed group by group at the points.
     """
 
     name: str
     title: str
+    axes: int = 2
     long: bool = False
 
 
@@ -64,9 +68,9 @@ FAMILIES = (
     Family("F(4,3)", "Winograd F(4,3)"),
     Family("F(2,5)", "Winograd F(2,5)"),
     Family("F(4,4)", "Toom-Cook F(4,4)", long=True),
-    Family("DFT(8)", "Fourier transforms of 16 positions", long=True),
-    Family("DFT(16)", "Fourier transforms of 32 positions", long=True),
-    Family("DFT(32)", "Fourier transforms of 64 positions", long=True),
+    Family("DFT(8)", "Fourier transforms of 16 positions", axes=1, long=True),
+    Family("DFT(16)", "Fourier transforms of 32 positions", axes=1, long=True),
+    Family("DFT(32)", "Fourier transforms of 64 positions", axes=1, long=True),
 )
 
 # Costs in products: of one element written at a point and read again, and of one term of a
@@ -125,7 +129,7 @@ def _apply(family: Family, numerics: Numerics, node: Node, facts: Facts) -> Node
 def _fits(family: Family, node: Node) -> bool:
     taps = [axis.taps for axis in node["axes"] if axis.taps > 1]
     own = all(each == scheme(family.name).taps for each in taps)
-    if len(taps) not in (1, 2) or not (own or (family.long and len(taps) == 1)):
+    if not 1 <= len(taps) <= family.axes or not (own or (family.long and len(taps) == 1)):
         return False
     if number(node.shape[-1]) < _FEWEST:
         return False
