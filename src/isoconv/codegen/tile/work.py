@@ -18,6 +18,8 @@ UNROLL = 4
 SHORT, _IDLE = 64, 4
 # Those that are folded are so few at once that their pointers have registers.
 _FEW = 6
+# Rows of the smallest tiles.
+_FEWEST = 2
 # So many weights come from far away: they are asked for so many rows ahead.
 _STREAMED, _AHEAD = 1 << 16, 32
 
@@ -73,7 +75,13 @@ class Work:
         """Tiles over all the rows; one row at a time where they are too few for a tile."""
         tile, b, deep, along = self.tile, self.tile.b, self.panel.rows, self.along
         if self.across is None:
-            blocks(tile.pull, along.count, deep, lambda at, deep: self._tile(self.line(at, deep)))
+            rest = along.count
+            if tile.form.apart:
+                # Few rows are the rule at the points of short lines.
+                whole = b.select(b.compare("sge", rest, b.i64(deep)), rest, b.i64(0))
+                tiles(tile.pull, whole, deep, lambda at, deep: self._tile(self.line(at, deep)))
+                rest, deep = b.sub(rest, whole), min(deep, _FEWEST)
+            blocks(tile.pull, rest, deep, lambda at, deep: self._tile(self.line(at, deep)))
             return
         lines = self.across.count
         if tile.foldable:
