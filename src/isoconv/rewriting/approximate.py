@@ -32,9 +32,8 @@ class Numerics:
 
     Args:
         rtol: bounds |error| / sum |x| |w| of each output of a convolution, where x, of each
-            channel, is the largest of the inputs from which an output and its neighbours are
-            computed together: errors spread among these, up to 31 positions along an axis. An
-            infinity or NaN does too.
+            channel, is the largest that the outputs computed together with it read: errors spread
+            among these, at most 32 along an axis. An infinity or NaN does too.
 
     Raises ArgumentError unless rtol is a finite number that is not negative.
     """
