@@ -51,3 +51,8 @@ def clear() -> None:
     """Starts all numbers anew (Keras' clear_session)."""
     with _lock:
         _used.clear()
+
+
+def shortened(name: str, most: int | None) -> str:
+    """The end of a long name, which tells it from others; the whole name for None."""
+    return name if most is None or len(name) <= most else f"…{name[1 - most :]}"

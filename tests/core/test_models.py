@@ -265,6 +265,17 @@ def test_summary_of_branches_says_what_is_connected(capsys):
     assert max(map(len, text.splitlines())) == 80
 
 
+def test_summary_tells_the_end_of_a_name_that_is_very_long(capsys):
+    x = isoconv.Input((4,), name="x")
+    first = layers.Dense(4, name="block_1." * 9 + "first")(x)
+    Model(x, layers.Add(name="sum")([x, first])).summary()
+    found = capsys.readouterr().out
+    assert "…" in found
+    assert "first" in found
+    assert max(map(len, found.splitlines())) <= 80
+    assert "block_1." * 9 not in found.replace("\n", "")
+
+
 def test_summary_before_building(capsys):
     Residual(2).summary()
     Sequential([layers.Dense(2)]).summary()

@@ -1,4 +1,4 @@
-"""The option that has a picture written beside the answer."""
+"""The options that have a picture written beside the answer."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from isoconv.models.model import Model
 
 _MOVING = (".gif", ".html")
 
-Picture = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        dir_okay=False,
-        callback=there,
-        help="Write a picture too: .svg, .png or .pdf; of a layer .gif and .html, which move.",
-    ),
-]
+_STILL = "Write a picture too: .svg, .png or .pdf"
+
+
+def _option(words: str) -> Any:
+    return typer.Option(metavar="FILE", dir_okay=False, callback=there, help=words)
+
+
+Still = Annotated[Path | None, _option(f"{_STILL}.")]
+Picture = Annotated[Path | None, _option(f"{_STILL}; of a layer .gif and .html, which move.")]
 
 
 def explained(

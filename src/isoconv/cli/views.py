@@ -41,7 +41,7 @@ def demo(json: Json = False) -> None:
 
 
 @app.command(rich_help_panel=SEE)
-def summary(file: Model, picture: pictures.Picture = None, json: Json = False) -> None:
+def summary(file: Model, picture: pictures.Still = None, json: Json = False) -> None:
     """Show the layers of a model file, their shapes and parameters; with --picture as a graph.
 
     Examples:
@@ -141,8 +141,10 @@ def activations(
         typer.Option(file_okay=False, help="A folder for one .npy file a layer."),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Samples computed at once.")] = 32,
-    picture: pictures.Picture = None,
-    sample: Annotated[int, typer.Option(min=0, help="The sample that the picture shows.")] = 0,
+    picture: pictures.Still = None,
+    sample: Annotated[
+        int, typer.Option(min=0, help="The sample that the picture shows, of 24 layers at most.")
+    ] = 0,
     json: Json = False,
 ) -> None:
     """Show what the layers of a model give for some input, and write it to files.

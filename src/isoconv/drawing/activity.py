@@ -42,7 +42,8 @@ def activations(model: Layer, x: Any, layers: Any = None, *, sample: int = 0) ->
     Args:
         model: a model, or a layer.
         x: the input, with all samples: an array, or a list or dict of them.
-        layers: as for `isoconv.activations`: names, classes or layers; all if left out.
+        layers: as for `isoconv.activations`: names, classes or layers; all if left out. At most 24
+            are drawn.
         sample: which of the samples is shown.
 
     Outputs (positions, channels) are lines, of the channels that change most, and a heat map of all

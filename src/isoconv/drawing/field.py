@@ -12,6 +12,7 @@ from isoconv.drawing.style import BLUE, GREY, SERIES, VERMILION
 from isoconv.errors import ArgumentError, explain
 from isoconv.explaining.describe import explain as explained
 from isoconv.explaining.facts import LayerFacts
+from isoconv.naming import shortened
 from isoconv.ops.recorder import Array
 from isoconv.optional import require
 
@@ -85,7 +86,7 @@ def _bars(panel: Any, layers: Sequence[LayerFacts], axis: int, length: int) -> N
             color=GREY if right or first > length * 0.08 else "white",
         )
     panel.set(xlim=(-0.5, length - 0.5), ylim=(len(layers) - 0.4, -0.6))
-    panel.set_yticks(range(len(layers)), [panels.shortened(layer.name, 28) for layer in layers])
+    panel.set_yticks(range(len(layers)), [shortened(layer.name, 28) for layer in layers])
     panel.set_xlabel("position in the input", fontsize=8, color=GREY)
 
 
@@ -115,7 +116,7 @@ def _sample(panel: Any, sample: Array, layers: Sequence[LayerFacts]) -> None:
                 fill=False,
                 edgecolor=colour,
                 linewidth=2,
-                label=panels.shortened(layer.name, 28),
+                label=shortened(layer.name, 28),
             )
         )
     panel.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)

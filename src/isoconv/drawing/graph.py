@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from isoconv import spec
-from isoconv.drawing import panels
 from isoconv.drawing.layered import layered
 from isoconv.drawing.picture import Picture
 from isoconv.drawing.scene import Box, Item, Line, Part, Text, column, framed, moved, text_part
@@ -19,6 +18,7 @@ from isoconv.layers.base import Layer
 from isoconv.layers.input import InputLayer
 from isoconv.models.model import Model
 from isoconv.models.network import Network, needed
+from isoconv.naming import shortened
 from isoconv.ops import tree
 
 _LONGEST, _NAME = 60, 36
@@ -170,7 +170,7 @@ def _told_again(targets: Sequence[Any], index: int) -> str:
 
 def _box(target: Any, name: str, shapes: Sequence[Any], again: str) -> _Box:
     gives = ", ".join(map(_shape, shapes))
-    name = panels.shortened(name, _NAME)
+    name = shortened(name, _NAME)
     if not isinstance(target, Layer):
         return _Box(((target.__name__, "node name"), (gives, "node note")), "other")
     if isinstance(target, Model) and target.network is not None:

@@ -9,12 +9,17 @@ from typing import Any
 import numpy as np
 
 from isoconv.drawing.style import FAINT, GREY, INK, PAPER, SERIES
+from isoconv.naming import shortened
 from isoconv.ops.recorder import Array
 from isoconv.optional import require
 
 WIDTH = 9.6
 _POSITIVE, _SIGNED = "viridis", "PuOr"
 _GAP = 1
+# Letters of a panel's name.
+_TITLE = 44
+# The width of a heat map with its scale, to that without.
+_ROOM = 1.09
 
 
 def blank(width: float, height: float) -> Any:
@@ -53,7 +58,7 @@ def titled(panel: Any, title: str, note: str = "") -> None:
     """
     narrow = panel.get_aspect() != "auto"
     name = {"fontsize": 10, "fontweight": "bold", "color": INK}
-    panel.set_title(shortened(title), loc="left", pad=18 if narrow else 6, **name)
+    panel.set_title(shortened(title, _TITLE), loc="left", pad=18 if narrow else 6, **name)
     where, side = ((0, 4), "left") if narrow else ((0, 6), "right")
     panel.annotate(
         note,
@@ -66,11 +71,6 @@ def titled(panel: Any, title: str, note: str = "") -> None:
         fontsize=8.5,
         color=GREY,
     )
-
-
-def shortened(name: str, most: int = 44) -> str:
-    """The end of a long name, which tells it from others."""
-    return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
 def lines(panel: Any, places: Array, values: Array, names: Sequence[str]) -> None:
@@ -104,7 +104,12 @@ def heat(panel: Any, values: Array, extent: Sequence[float] | None = None) -> No
         extent=extent,
         interpolation="nearest",
     )
-    scale = panel.figure.colorbar(shown, cax=panel.inset_axes((1.01, 0, 0.014, 1)))
+    beside = 1.01
+    if extent is None:
+        # Panels of a given shape are laid out without what stands beside them: it stands within.
+        panel.set_xlim(-0.5, values.shape[1] * _ROOM - 0.5)
+        beside /= _ROOM
+    scale = panel.figure.colorbar(shown, cax=panel.inset_axes((beside, 0, 0.014, 1)))
     scale.outline.set_edgecolor(FAINT)
     scale.ax.tick_params(colors=GREY, labelsize=8)
 

@@ -9,8 +9,9 @@ from isoconv.layers.base import Layer
 from isoconv.layers.input import InputLayer
 from isoconv.models import operations
 from isoconv.models.network import Network, needed
+from isoconv.naming import shortened
 from isoconv.ops import tree
-from isoconv.ops.tensor import Call
+from isoconv.ops.tensor import Call, KerasTensor
 from isoconv.ops.variable import Variable
 from isoconv.sections import Section, as_html
 
@@ -22,10 +23,10 @@ Row = tuple[str, ...]
 
 def summary(model: Model, line_length: int | None = None) -> str:
     """The table as text. line_length: its width, 65 if left out, 80 with connections."""
-    titles, *rows = _rows(model)
-    branches = len(titles) == len(_TITLES)
+    branches = model.network is not None and not model.network.is_chain
     width = line_length or (80 if branches else 65)
     ends = [int(width * share) for share in ((0.3, 0.57, 0.69, 1) if branches else (0.45, 0.85, 1))]
+    titles, *rows = _rows(model, _NAME_LINES * ends[0])
     lines = [f'Model: "{model.name}"', "_" * width, *_lines(titles, ends), "=" * width]
     for index, row in enumerate(rows):
         lines += _lines(row, ends)
@@ -39,17 +40,21 @@ def html(model: Model) -> str:
     return as_html([table, Section("", _totals(model))])
 
 
+# Lines that a name takes at most; of a longer one its end is told, which differs from the others.
+_NAME_LINES = 2
 _TITLES = ("Layer (type)", "Output Shape", "Param #", "Connected to")
 
 
-def _rows(model: Model) -> list[Row]:
-    """The head of the table and its rows; the last column only where there are branches."""
+def _rows(model: Model, most: int | None = None) -> list[Row]:
+    """The head of the table and its rows, names of at most so many letters; the last column only
+    where there are branches.
+    """
     network = model.network
     if network is None:
-        rows = [_layer_row(layer) for layer in model.layers]
+        rows = [_layer_row(layer, most) for layer in model.layers]
     else:
         calls = network.targets if not _is_sequential(model) else _without_input(network)
-        rows = [_call_row(call, network) for call in calls]
+        rows = [_call_row(call, network, most) for call in calls]
     branches = network is not None and not network.is_chain
     return [row if branches else row[:-1] for row in (_TITLES, *rows)]
 
@@ -62,13 +67,13 @@ def _without_input(network: Network) -> list[Call]:
     return [call for call in network.targets if not isinstance(call.target, InputLayer)]
 
 
-def _layer_row(layer: Layer) -> Row:
+def _layer_row(layer: Layer, most: int | None) -> Row:
     shape = "?" if not layer._calls else _shape(layer.output_shape)
     count = f"{layer.count_params():,}" if layer.built else "unbuilt"
-    return (f"{layer.name} ({type(layer).__name__})", shape, count, "")
+    return (f"{shortened(layer.name, most)} ({type(layer).__name__})", shape, count, "")
 
 
-def _call_row(call: Call, network: Network) -> Row:
+def _call_row(call: Call, network: Network, most: int | None) -> Row:
     target = call.target
     shapes = tree.transform(lambda tensor: tensor.shape, call.outputs)
     shown = _shape(shapes[0]) if len(shapes) == 1 else ", ".join(map(_shape, shapes))
@@ -79,12 +84,16 @@ def _call_row(call: Call, network: Network) -> Row:
     else:
         calls, kind, count = [call], operations.class_of(target.__name__), "0"
     before = [
-        f"{named.get(id(tensor)) or (tensor.call.name if tensor.call else tensor.name)}"
+        f"{shortened(named.get(id(tensor)) or _source(tensor), most)}"
         f"[{_number(tensor.call, network)}][{tensor.index}]"
         for each in calls
         for tensor in needed(each)
     ]
-    return (f"{call.name} ({kind})", shown, count, ", ".join(before))
+    return (f"{shortened(call.name, most)} ({kind})", shown, count, ", ".join(before))
+
+
+def _source(tensor: KerasTensor) -> str:
+    return tensor.call.name if tensor.call else tensor.name
 
 
 def _entries(network: Network) -> Any:
