@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from isoconv.ops.variable import Variable
     from isoconv.racing.race import race
     from isoconv.registry import register_keras_serializable
+    from isoconv.rewriting.approximate import Numerics
     from isoconv.settings import (
         floatx,
         image_data_format,

@@ -164,19 +164,25 @@ def test_a_wrong_entry_is_seen_in_the_outputs(name, monkeypatch):
     scheme.cache_clear()
 
 
-@pytest.mark.parametrize("name", NAMES)
+HOSTILE = [*((name, 1) for name in NAMES), ("F(2,3)", 2), ("F(4,3)", 2)]
+
+
+@pytest.mark.parametrize(("name", "rank"), HOSTILE)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_bound_holds_for_data_made_to_break_it(name, dtype):
+def test_the_bound_holds_for_data_made_to_break_it(name, rank, dtype):
     """Signs that make the most of a row of each matrix, alike in all channels."""
     family = next(each for each in approximate.FAMILIES if each.name == name)
     found, channels, rng = scheme(name), 64, np.random.default_rng(0)
     x, w = (np.where(found.matrix(side) < 0, -1, 1) for side in ("data", "weights"))
-    x = (x[:, :, None] * rng.uniform(0.9, 1, (*x.shape, channels))).astype(dtype)
-    w = (w.T[:, None] * rng.uniform(0.9, 1, (found.taps, channels, found.points))).astype(dtype)
+    if rank == 2:
+        x, w = (np.einsum("pi,qj->pqij", a, a).reshape(-1, *2 * a.shape[1:]) for a in (x, w))
+    x = (x[..., None] * rng.uniform(0.9, 1, (*x.shape, channels))).astype(dtype)
+    w = np.moveaxis(w, 0, -1)[..., None, :]
+    w = (w * rng.uniform(0.9, 1, (*w.shape[:-2], channels, w.shape[-1]))).astype(dtype)
     nodes = given("x", x), given("w", w)
-    axes = (Axis(found.taps),)
-    form = make("conv", *nodes, face="y", axes=axes, groups=1, sizes=x.shape[1:2])
-    graph = Graph(nodes, (tiled(form, [found]),))
+    axes = (Axis(found.taps),) * rank
+    form = make("conv", *nodes, face="y", axes=axes, groups=1, sizes=x.shape[1:-1])
+    graph = Graph(nodes, (tiled(form, [found] * rank),))
     (y,) = Executable(plan(graph, {}), host(), {}, 1)([x, w])
     exact = value(form, {"x": x, "w": w}, precision="float64")
     scale = value(form, {"x": abs(x), "w": abs(w)}, precision="float64")
