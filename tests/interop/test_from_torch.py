@@ -197,6 +197,11 @@ FUNCTIONS = {
     "added in place": lambda m, x, y: F.relu(x.add_(y), inplace=True) + x,
     "products": lambda m, x, y: torch.matmul(x, y.transpose(2, 3)),
     "padded": lambda m, x, y: F.pad(x, (1, -2, 0, 1)) + y.sum(),
+    "compared": lambda m, x, y: torch.where(x > y, x, 2.0) + torch.where(x <= 0, y, x).ne(0) * y,
+    "filled": lambda m, x, y: x.masked_fill((y < 0) & (x >= -1), 0.5),
+    "half the channels": lambda m, x, y: F.glu(x, 1) + F.glu(y[:, :, :, :4], -1).sum(),
+    "expanded": lambda m, x, y: x[:, :1].expand(-1, 4, -1, -1) + x.mean((2, 3), True).expand_as(y),
+    "weights of weights": lambda m, x, y: x * torch.tensor([1.0, 2, 3, 4]).view(1, 4, 1, 1).exp(),
     "turned back": lambda m, x, y: x.view(x.size(0), -1).unsqueeze(2).squeeze(2),
 }
 

@@ -13,10 +13,13 @@ from isoconv.interop.onnx.sheet import Value, compose, inverse, straight
 from isoconv.ir import geometry
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Node
-from isoconv.ir.sizes import Dim, Shape
+from isoconv.ir.sizes import Dim, Shape, Size
 
 if TYPE_CHECKING:
     from isoconv.interop.onnx.tracing import Writer
+
+# As an end of a slice: all there is.
+_FAR = 2**63 - 1
 
 Emit = Callable[["Writer", Node], Value]
 EMIT: dict[str, Emit] = {}
@@ -198,7 +201,9 @@ def slices(writer: Writer, node: Node) -> Value:
     parts = []
     for axis, (start, size, step) in enumerate(whole):
         if not (start == 0 and step == 1 and size == node.inputs[0].shape[axis]):
-            end = start + (size - 1) * step + 1
+            length = node.inputs[0].shape[axis]
+            end = _from_end(start + (size - 1) * step + 1, length)
+            start = 0 if start == 0 else _from_end(start, length)
             parts.append((start, end, inverse(inverse(value.perm))[axis], step))
     if not parts:
         return value
@@ -208,12 +213,20 @@ def slices(writer: Writer, node: Node) -> Value:
     return Value(sheet.node("Slice", operands, node.origin), value.perm)
 
 
+def _from_end(place: Dim, length: Dim) -> Dim:
+    """The place, counted from the end where it is a number of positions before it."""
+    beyond = place - length
+    if isinstance(place, Size) and isinstance(beyond, int) and beyond <= 0:
+        return beyond or _FAR
+    return place
+
+
 @_emits("reverse")
 def reverse(writer: Writer, node: Node) -> Value:
     value, sheet = writer.value(node.inputs[0]), writer.sheet
     axes = tuple(value.perm[axis] for axis in node["axes"])
     count = len(axes)
-    far = (-(2**63) + 1,) * count
+    far = (-_FAR,) * count
     parts = ((-1,) * count, far, axes, (-1,) * count)
     operands = [value.name, *(sheet.shape(each, node.origin) for each in parts)]
     return Value(sheet.node("Slice", operands, node.origin), value.perm)

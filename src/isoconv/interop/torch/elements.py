@@ -106,6 +106,19 @@ def prelu(drawing: Drawing, a: SimpleNamespace) -> Any:
     return drawing.layer(layers.PReLU, a.self, shared_axes=shared, weights=weights)
 
 
+@HANDLERS.draws("glu")
+def glu(drawing: Drawing, a: SimpleNamespace) -> Any:
+    rank = len(drawing.sizes())
+    (half,) = concrete([drawing.sizes()[a.dim]])
+    parts = []
+    for part in (slice(0, half), slice(half, None)):
+        key = [slice(None)] * rank
+        key[a.dim] = part
+        parts.append(drawing.function("getitem", a.self, key, suffix="half"))
+    gate = drawing.layer(layers.Activation, parts[1], "sigmoid", suffix="gate")
+    return drawing.layer(layers.Multiply, [parts[0], gate])
+
+
 @HANDLERS.draws("threshold")
 def threshold(drawing: Drawing, a: SimpleNamespace) -> Any:
     return drawing.function("threshold", a.self, a.threshold, a.value)
@@ -191,7 +204,8 @@ def _merged(kind: Any, function: str) -> Any:
         if getattr(a, "alpha", 1) != 1:
             right = drawing.function("multiply", right, a.alpha, suffix="scaled")
         both = isinstance(left, KerasTensor) and isinstance(right, KerasTensor)
-        if kind and both and left.shape == right.shape and left is not right:
+        alike = both and (left.shape, left.dtype) == (right.shape, right.dtype)
+        if kind and alike and left is not right:
             return drawing.layer(kind, [left, right])
         return drawing.function(function, left, right)
 
@@ -200,6 +214,64 @@ def _merged(kind: Any, function: str) -> Any:
 
 for _aten, (_kind, _ours) in MERGED.items():
     HANDLERS.draws(_aten)(_merged(_kind, _ours))
+
+
+COMPARED = {
+    "eq": "equal",
+    "ge": "greater_equal",
+    "gt": "greater",
+    "le": "less_equal",
+    "logical_and": "logical_and",
+    "logical_or": "logical_or",
+    "lt": "less",
+    "ne": "not_equal",
+}
+
+
+def _compared(function: str) -> Any:
+    def draw(drawing: Drawing, a: SimpleNamespace) -> Any:
+        left = drawing.operand(getattr(a, "self", None))
+        return drawing.function(function, left, drawing.operand(a.other))
+
+    return draw
+
+
+for _aten, _ours in COMPARED.items():
+    HANDLERS.draws(_aten)(_compared(_ours))
+
+
+BITWISE = {
+    "__and__": "logical_and",
+    "__or__": "logical_or",
+    "bitwise_and": "logical_and",
+    "bitwise_or": "logical_or",
+}
+
+
+def _of_bools(function: str) -> Any:
+    def draw(drawing: Drawing, a: SimpleNamespace) -> Any:
+        if str(drawing.node.meta["val"].dtype) != "torch.bool":
+            given = f"{drawing.node.target} of integers"
+            raise Unsupported(explain(f"from_torch: {drawing.where()}", given, "bools"))
+        return _compared(function)(drawing, a)
+
+    return draw
+
+
+for _aten, _ours in BITWISE.items():
+    HANDLERS.draws(_aten)(_of_bools(_ours))
+
+
+@HANDLERS.draws("where")
+def where(drawing: Drawing, a: SimpleNamespace) -> Any:
+    chosen = drawing.operand(getattr(a, "self", None)), drawing.operand(a.other)
+    return drawing.function("where", drawing.operand(a.condition), *chosen)
+
+
+@HANDLERS.draws("masked_fill")
+def masked_fill(drawing: Drawing, a: SimpleNamespace) -> Any:
+    mask, value = drawing.operand(a.mask), drawing.operand(a.value)
+    return drawing.function("where", mask, value, drawing.operand(getattr(a, "self", None)))
 
 
 @HANDLERS.draws("rsub")

@@ -111,3 +111,12 @@ def getitem(x: Any, key: Sequence[Any]) -> Any:
         slice(None) if isinstance(each, slice) and (each.step or 1) < 0 else each for each in key
     )
     return x[tuple(keys)]
+
+
+def expanded(x: Any, axis: int | Sequence[int]) -> Any:
+    """x with axes of size 1 at these places of the result."""
+    places = [axis] if isinstance(axis, int) else list(axis)
+    rank = x.dim() + len(places)
+    for place in sorted(each % rank for each in places):
+        x = x.unsqueeze(place)
+    return x

@@ -51,19 +51,19 @@ class Weight:
 
     def __init__(self, name: str, value: Any) -> None:
         self.name = name
-        self._value = value
+        self.value = value
 
     @property
     def array(self) -> np.ndarray[Any, Any]:
         """Its numbers."""
-        value = self._value.detach().cpu()
+        value = self.value.detach().cpu()
         if value.dtype.is_floating_point and value.element_size() < 4:
             value = value.float()
         return np.asarray(value.contiguous().numpy())
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(self._value.shape)
+        return tuple(self.value.shape)
 
     @property
     def dtype(self) -> str:
@@ -144,12 +144,16 @@ class Drawing:
             # Arithmetic of sizes: export has worked it out.
             self._values[node] = node.meta.get("val")
             return
+        arguments = self._arguments(node)
+        if _is_of_weights(node, arguments):
+            self._values[node] = _computed(node, arguments)
+            return
         handler = self._handlers.get(name) or self._handlers.get(name.removesuffix("_"))
         if handler is None:
             given = f"the operation {node.target} of {self.where()}"
             known = "operations that there are layers for"
             raise Unsupported(explain("from_torch", given, known))
-        result = handler(self, self._arguments(node))
+        result = handler(self, arguments)
         self._values[node] = result
         if name.endswith("_") and name not in self._handlers:
             self._written(node, result)
@@ -294,6 +298,43 @@ class Drawing:
         return self.sizes(self.node.args[0])
 
 
+def _is_of_weights(node: Any, arguments: SimpleNamespace) -> bool:
+    """Whether an operation makes a tensor of weights and known numbers alone."""
+    given: list[Any] = []
+    for value in vars(arguments).values():
+        given += value if isinstance(value, list) else [value]
+    schema = node.target._schema
+    return (
+        any(isinstance(value, Weight) for value in vars(arguments).values())
+        and not any(isinstance(value, KerasTensor) or _is_open(value) for value in given)
+        and not schema.is_mutable
+        and [str(each.type) for each in schema.returns] == ["Tensor"]
+    )
+
+
+def _computed(node: Any, arguments: SimpleNamespace) -> Weight:
+    """What an operation gives for weights, now and for good; the weight if that is the same."""
+    args, kwargs = [], {}
+    for argument in node.target._schema.arguments:
+        value = getattr(arguments, argument.name)
+        if isinstance(value, list):
+            value = [each.value if isinstance(each, Weight) else each for each in value]
+        value = value.value if isinstance(value, Weight) else value
+        if argument.kwarg_only:
+            kwargs[argument.name] = value
+        else:
+            args.append(value)
+    found = node.target(*args, **kwargs)
+    first = next(each for each in vars(arguments).values() if isinstance(each, Weight))
+    same = _is_same(found, first.value)
+    return first if same else Weight(f"{first.name}_{_operation(node).strip('_')}", found)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    alike = one.shape == other.shape and one.dtype == other.dtype
+    return alike and bool((one == other).all())
+
+
 _SILENT = ("_assert_tensor_metadata", "_assert_scalar", "_assert_async")
 _VIEWS: tuple[str, ...] = ("view", "reshape", "flatten", "unflatten", "permute", "transpose", "t")
 _VIEWS += ("squeeze", "unsqueeze", "slice", "select", "alias", "detach", "expand", "contiguous")
@@ -311,6 +352,11 @@ def _known(size: Any) -> int | None:
     """The number that a size always has, or None."""
     known = size.node.maybe_as_int() if hasattr(size, "node") else size
     return None if known is None else int(known)
+
+
+def _is_open(value: Any) -> bool:
+    """Whether this is a size that is known at run time only."""
+    return hasattr(value, "node") and _known(value) is None
 
 
 def _dtype(given: Any) -> str:

@@ -44,6 +44,41 @@ def _by_axes(drawing: Drawing, a: SimpleNamespace, before: Any, after: Any) -> A
     return drawing.function("expand_dims", x, ones) if ones else x
 
 
+@HANDLERS.draws("view_as", "reshape_as")
+def view_as(drawing: Drawing, a: SimpleNamespace) -> Any:
+    return view(drawing, a)
+
+
+@HANDLERS.draws("expand_as")
+def expand_as(drawing: Drawing, a: SimpleNamespace) -> Any:
+    ones = drawing.function("ones_like", drawing.operand(a.other), suffix="ones")
+    return drawing.function("multiply", drawing.operand(a.self), ones)
+
+
+@HANDLERS.draws("expand")
+def expand(drawing: Drawing, a: SimpleNamespace) -> Any:
+    """Axes of size 1 repeated, as often as is known."""
+    before, after = drawing.sizes_before(), drawing.sizes()
+    new = len(after) - len(before)
+    x = drawing.operand(a.self)
+    if new:
+        x = drawing.function("expand_dims", x, list(range(new)), suffix="wide")
+    for axis, (one, many) in enumerate(zip((1,) * new + before, after, strict=True)):
+        if str(one) != str(many):
+            x = drawing.function("repeat", x, *concrete([many]), axis, suffix="expand")
+    return x
+
+
+@HANDLERS.draws("pixel_shuffle")
+def pixel_shuffle(drawing: Drawing, a: SimpleNamespace) -> Any:
+    """Squares of r x r places out of as many channels (Shi et al. 2016)."""
+    r = a.upscale_factor
+    channels, height, width = concrete(drawing.sizes_before()[1:])
+    x = drawing.layer(layers.Reshape, a.self, [channels // r**2, r, r, height, width], suffix="cut")
+    x = drawing.layer(layers.Permute, x, [1, 4, 2, 5, 3], suffix="turned")
+    return drawing.layer(layers.Reshape, x, [channels // r**2, height * r, width * r])
+
+
 @HANDLERS.draws("permute", "transpose", "t", "movedim", "swapaxes")
 def permute(drawing: Drawing, a: SimpleNamespace) -> Any:
     rank = len(drawing.sizes_before())

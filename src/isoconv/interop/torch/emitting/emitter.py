@@ -65,19 +65,35 @@ class Emitter:
     def module(self, make: Any, x: Any, suffix: str = "") -> Any:
         """The result of a module called like the layer; `make` makes it, unless it is there."""
         path = f"{self._name}.{suffix}" if suffix else self._name
+        place, last = self._place(path)
+        if last not in place._modules:
+            place.add_module(last, make().to(self._dtype))
+        return self._graph.call_module(path, (x,))
+
+    def parameter(self, shape: tuple[int, ...], learns: bool) -> Any:
+        """A weight by itself, called like the layer; a buffer if it is not trained."""
+        place, last = self._place(self._name)
+        if not hasattr(place, last):
+            value = self.torch.zeros(shape, dtype=self._dtype)
+            if learns:
+                place.register_parameter(last, self.nn.Parameter(value))
+            else:
+                place.register_buffer(last, value)
+        return self._graph.get_attr(self._name)
+
+    def _place(self, path: str) -> tuple[Any, str]:
+        """The module that holds what this path leads to, and the name that it has there."""
         *folders, last = path.split(".")
         place = self._root
         for part in folders:
             if part not in place._modules:
                 place.add_module(part, self.nn.Module())
             place = place._modules[part]
-        if last not in place._modules:
-            place.add_module(last, make().to(self._dtype))
-        return self._graph.call_module(path, (x,))
+        return place, last
 
     def weigh(self, name: str, suffix: str, array: Any) -> None:
         """Gives a weight of a submodule its numbers."""
-        path, _, last = f"{name}.{suffix}".rpartition(".")
+        path, _, last = (f"{name}.{suffix}" if suffix else name).rpartition(".")
         with self.torch.no_grad():
             target = getattr(self._root.get_submodule(path), last)
             target.copy_(self.torch.from_numpy(array.copy()))

@@ -9,6 +9,19 @@ from isoconv.interop.torch.emitting.emitter import Emit, Emitter
 _SAME_NAME = "absolute add ceil cos divide erf exp expm1 floor log log10 log1p log2 matmul"
 _SAME_NAME += " maximum minimum multiply negative reciprocal round rsqrt sigmoid sign sin sqrt"
 _SAME_NAME += " square subtract tanh"
+_COMPARISONS = {
+    "equal": "eq",
+    "greater": "gt",
+    "greater_equal": "ge",
+    "less": "lt",
+    "less_equal": "le",
+    "not_equal": "ne",
+    "where": "where",
+    "ones_like": "ones_like",
+    "logical_and": "logical_and",
+    "logical_not": "logical_not",
+    "logical_or": "logical_or",
+}
 _REDUCTIONS = {"mean": "mean", "sum": "sum", "max": "amax", "min": "amin"}
 
 
@@ -28,6 +41,12 @@ def _extreme(name: str) -> Emit:
     return emit
 
 
+def _padded(e: Emitter, x: Any, pairs: Any, mode: str, value: Any) -> Any:
+    if mode != "constant" or not all(isinstance(pair, list | tuple) for pair in pairs):
+        raise e.refuse(f"the function pad of mode {mode!r}", '"constant", and a pair an axis')
+    return e.call(e.F.pad, x, [side for pair in reversed(pairs) for side in pair], value=value)
+
+
 def _reduced(name: str) -> Emit:
     def emit(e: Emitter, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         axes = {} if axis is None else {"dim": axis}
@@ -40,6 +59,7 @@ def _reduced(name: str) -> Emit:
 
 FUNCTIONS: dict[str, Emit] = {name: _by_name(name) for name in _SAME_NAME.split()}
 """What emits each function of `isoconv.ops`."""
+FUNCTIONS |= {name: _by_name(theirs) for name, theirs in _COMPARISONS.items()}
 FUNCTIONS |= {name: _reduced(theirs) for name, theirs in _REDUCTIONS.items()}
 FUNCTIONS |= {name: _extreme(name) for name in ("maximum", "minimum")}
 FUNCTIONS |= {
@@ -58,6 +78,12 @@ FUNCTIONS |= {
     "reshape": lambda e, x, shape: e.call(e.torch.reshape, x, tuple(shape)),
     "concatenate": lambda e, xs, axis=-1: e.call(e.torch.cat, list(xs), axis),
     "stack": lambda e, xs, axis=0: e.call(e.torch.stack, list(xs), axis),
+    "expand_dims": lambda e, x, axis: e.call(e.own.expanded, x, axis),
+    "repeat": lambda e, x, count, axis: e.call(e.torch.repeat_interleave, x, count, axis),
+    "squeeze": lambda e, x: e.call(e.torch.squeeze, x),
+    "pad": lambda e, x, pairs, mode="constant", constant_values=0: _padded(
+        e, x, pairs, mode, constant_values
+    ),
     "flip": lambda e, x, axis: e.call(e.torch.flip, x, axis),
     "getitem": lambda e, x, key: e.call(
         e.own.getitem, x, key if isinstance(key, list | tuple) else [key]

@@ -10,6 +10,7 @@ from isoconv.interop.torch.weights import weight_rows
 from isoconv.ir import geometry
 from isoconv.layers import convolution, separable
 from isoconv.layers import transposed as transposing
+from isoconv.layers.drawing import Parameter
 
 # -- convolutions ----------------------------------------------------------------------------------
 
@@ -125,6 +126,11 @@ def dense(e: Emitter, layer: Any, x: Any) -> Any:
     rows, units = layer.kernel.shape
     y = e.module(lambda: e.nn.Linear(rows, units, layer.use_bias), x)
     return e.activated(layer.activation, y)
+
+
+@emits(Parameter)
+def parameter(e: Emitter, layer: Any, x: Any) -> Any:
+    return e.parameter(layer.shape, layer.value.trainable)
 
 
 @emits(layers.Embedding)
