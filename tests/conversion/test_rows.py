@@ -19,10 +19,10 @@ RANKS = (1, 2, 3)
 class Draw:
     """Geometry of a rank, drawn."""
 
-    def __init__(self, rank: int, seed: int) -> None:
+    def __init__(self, rank: int, seed: int, sizes: tuple[int, int] = (6, 9)) -> None:
         self.rank = rank
         self.rng = np.random.default_rng([rank, seed])
-        self.lengths = tuple(self.rng.integers(6, 9, rank).tolist())
+        self.lengths = tuple(self.rng.integers(*sizes, rank).tolist())
         self.channels = 4
         self.shape = (*self.lengths, self.channels)
 
@@ -252,9 +252,9 @@ def test_every_rule_has_a_case_and_every_row_that_can_has_rules() -> None:
     assert both == {number for number, row in EQUATIONS.items() if row.both_ways}
 
 
-def given_and_found(key, rank: int, seed: int):
+def given_and_found(key, rank: int, seed: int, sizes=(6, 9)):
     """The layers of a case with drawn weights, the other side, and an input."""
-    draw = Draw(rank, seed)
+    draw = Draw(rank, seed, sizes)
     given = CASES[key][0](draw)
     shape = draw.shape[:-1] if key[0] == "21" else draw.shape
     chain = Chain(shape, "float64")

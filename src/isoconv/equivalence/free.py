@@ -18,6 +18,7 @@ from isoconv.rewriting.proof.blocks import Block
 from isoconv.rewriting.proof.compare import Comparer
 from isoconv.rewriting.proof.field import PRIMES, Array
 from isoconv.rewriting.proof.maps import SYNTAX, Map
+from isoconv.rewriting.proof.normal import Views
 from isoconv.rewriting.proof.refute import Refuter
 from isoconv.rewriting.proof.search import Search, embedding, holds
 from isoconv.rewriting.proof.values import NotUnderstoodError
@@ -56,16 +57,18 @@ class Free:
     def _decide(self) -> Equivalence:
         searches = [Search(self.comparer, self.left, self.right)]
         maps = self._equal(searches[0])
-        if maps is None and self._has_transposes():
-            left, right = (side.block(side.shapes, sink=True)[0] for side in (self.a, self.b))
-            searches.append(Search(self.comparer, left, right, sink=True))
-            maps = self._equal(searches[1])
+        for views in self._other_views():
+            if maps is None:
+                left, right = (side.block(side.shapes, views)[0] for side in (self.a, self.b))
+                searches.append(Search(self.comparer, left, right, views))
+                maps = self._equal(searches[-1])
         if maps is not None:
             return self._answer("equal", self._because(maps), self._map(self.a, self.b, maps))
         forth, back = self._within(searches[0])
-        if len(searches) > 1 and (forth is None or back is None):
-            others = self._within(searches[1])
-            forth, back = forth or others[0], back or others[1]
+        for search in searches[1:]:
+            if forth is None or back is None:
+                others = self._within(search)
+                forth, back = forth or others[0], back or others[1]
         shapes = {
             node: variable.shape
             for side, block in ((self.a, self.left), (self.b, self.right))
@@ -77,8 +80,11 @@ class Free:
             return self._refuted()
         return self._one_way(forth, back)
 
-    def _has_transposes(self) -> bool:
-        return any(n.op == "transpose" for each in (self.left, self.right) for n in _nodes(each))
+    def _other_views(self) -> list[Views]:
+        """Where else views may stand, where that can matter."""
+        met = {node.op for each in (self.left, self.right) for node in _nodes(each)}
+        ways: list[Views] = ["sink"] if "transpose" in met else []
+        return [*ways, "stay"] if "reduce_max" in met else ways
 
     def _equal(self, search: Search) -> list[Map] | None:
         """The maps from a to b where every block has one that is one to one."""
@@ -150,6 +156,9 @@ class Free:
                 "other cannot do"
             )
             return self._answer("unknown", [reason, *self._not_followed()])
+        for found, one_letter, other_letter in ((first, "a", "b"), (second, "b", "a")):
+            if found is None:
+                reasons.append(f"whether every {one_letter} is a {other_letter} is not known")
         example = None if first is None else witness(first, self.a, self.b)
         if example is None and second is not None:
             example = witness(second, self.b, self.a)

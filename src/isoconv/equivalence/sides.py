@@ -24,7 +24,7 @@ from isoconv.ops.program import Spec, Trace, trace
 from isoconv.ops.recorder import Array, training_scope
 from isoconv.ops.variable import Variable, without_initial_values
 from isoconv.rewriting.proof.blocks import Block, flattened, substitute
-from isoconv.rewriting.proof.normal import Normal
+from isoconv.rewriting.proof.normal import Normal, Views
 
 Shape = tuple[int | None, ...]
 
@@ -146,7 +146,7 @@ class Side:
         return [tuple(map(number, node.shape[1:])) for node in graph.outputs]
 
     def block(
-        self, shapes: Sequence[Shape], sink: bool = False
+        self, shapes: Sequence[Shape], views: Views = "rise"
     ) -> tuple[Block, dict[Node, Array], Normal]:
         """The program for one sample in normal form, the values of its fixed inputs, and the
         equations that were used.
@@ -165,7 +165,7 @@ class Side:
             else:
                 array = source.array if isinstance(source, Variable) else source
                 fixed[flat] = array.reshape(-1)
-        normal = Normal(sink)
+        normal = Normal(views)
         ends = [flattened(normal, substitute(out, new)) for out in found.graph.outputs]
         end = ends[0] if len(ends) == 1 else make("concat", *ends, axis=0)
         return Block(start, tuple(weights), end, tuple(fixed)), fixed, normal

@@ -10,7 +10,7 @@ from math import inf, prod
 from isoconv.ir.graph import Node, rebuild, rewrite
 from isoconv.ir.ops import OPS, make
 from isoconv.ir.sizes import number
-from isoconv.rewriting.proof.normal import Normal
+from isoconv.rewriting.proof.normal import Normal, Views
 from isoconv.rewriting.proof.values import KEEPS_ZERO, needed
 
 
@@ -162,11 +162,11 @@ def _degree(node: Node, each: Sequence[float]) -> float:
 class Chain:
     """A block, and the places in it through which everything passes.
 
-    sink: as for the normal form.
+    views: as for the normal form.
     """
 
-    def __init__(self, block: Block, sink: bool = False) -> None:
-        self.block, self._sink = block, sink
+    def __init__(self, block: Block, views: Views = "rise") -> None:
+        self.block, self._views = block, views
         self.places = self._places()
         self._cut: dict[tuple[int, int], Block] = {}
 
@@ -183,7 +183,7 @@ class Chain:
     def _between(self, start: Node, end: Node) -> Block:
         flat = _named("z", make("reshape", start, shape=(size_of(start),)))
         entry = flat if start.shape == flat.shape else make("reshape", flat, shape=start.shape)
-        result = flattened(Normal(self._sink), substitute(end, {start: entry}))
+        result = flattened(Normal(self._views), substitute(end, {start: entry}))
         met = set(needed([result], {}))
         weights = tuple(node for node in self.block.weights if node in met)
         fixed = tuple(node for node in self.block.fixed if node in met)

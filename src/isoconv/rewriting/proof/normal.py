@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Node, rewrite
@@ -18,6 +18,7 @@ from isoconv.ir.sizes import number
 from isoconv.rewriting.proof.groups import aligned
 
 Shape = tuple[int, ...]
+Views = Literal["rise", "sink", "stay"]
 
 MERGED = "views in a row are one view"
 TWICE = "relu of relu is relu"
@@ -26,18 +27,24 @@ ABSORBED = "zeros around a valid convolution are its padding"
 SINGLE = "a window with one place reads what its taps meet"
 UNIT = "an axis of one tap and no step is no axis"
 WHOLE = "taps that span a whole axis are channels"
+JOINED = "an elementwise operation on parts is that operation on all of them"
+ROWS = "rows of a table are its product with ones where they stand"
 FRAMES = "windows that neither overlap nor leave gaps are frames"
+
+
+ROWS_MOST, ONES_MOST = 256, 100_000
+"""The most rows of a table, and ones and zeros, for which rows are written as a product."""
 
 
 class Normal:
     """Brings nodes into normal form; `used` holds the titles of the equations that were needed.
 
-    sink: whether transposes go below elementwise operations, towards the result, instead of
-    rising above them.
+    views: whether views "rise" above elementwise operations; or transposes "sink" below them,
+    towards the result; or views "stay", so that what several operations read stays one node.
     """
 
-    def __init__(self, sink: bool = False) -> None:
-        self.sink = sink
+    def __init__(self, views: Views = "rise") -> None:
+        self.views = views
         self.used: dict[str, None] = {}
 
     def __call__(self, ends: Sequence[Node]) -> list[Node]:
@@ -61,6 +68,10 @@ class Normal:
             return views[node.op](inputs[0], **attrs)
         if OPS[node.op].kind == "elementwise":
             return self.elementwise(node.op, inputs, attrs)
+        if node.op == "concat":
+            return self.concat(inputs, attrs["axis"])
+        if node.op == "gather":
+            return self.gather(*inputs)
         return make(node.op, *inputs, **attrs)
 
     # -- elementwise ---------------------------------------------------------------------------
@@ -77,7 +88,7 @@ class Normal:
         if op == "relu" and new[0].op == "relu":
             self.used[TWICE] = None
             return new[0]
-        sunk = self._sunk(op, new, attrs) if self.sink else None
+        sunk = self._sunk(op, new, attrs) if self.views == "sink" else None
         return sunk or make(op, *new, **attrs)
 
     def _sunk(self, op: str, inputs: list[Node], attrs: dict[str, Any]) -> Node | None:
@@ -106,10 +117,61 @@ class Normal:
 
     def _raised(self, x: Node, view: Callable[[Node], Node]) -> Node | None:
         """The view of an elementwise result, as that operation on views; None for others."""
-        if OPS[x.op].kind != "elementwise":
+        if OPS[x.op].kind != "elementwise" or self.views == "stay":
             return None
         self.used[RAISED] = None
         return self.elementwise(x.op, [view(each) for each in x.inputs], dict(x.attrs))
+
+    def concat(self, parts: Sequence[Node], axis: int) -> Node:
+        """Parts that are the same operation elementwise, as that operation on what is joined."""
+        first = parts[0]
+        alike = OPS[first.op].kind == "elementwise" and all(
+            (part.op, part.attrs) == (first.op, first.attrs) for part in parts
+        )
+        if not alike:
+            return make("concat", *parts, axis=axis)
+        operands = [self._operand(each, parts, axis) for each in zip(*_inputs(parts), strict=True)]
+        if any(each is None for each in operands):
+            return make("concat", *parts, axis=axis)
+        self.used[JOINED] = None
+        return self.elementwise(first.op, [n for n in operands if n], dict(first.attrs))
+
+    def _operand(self, given: Sequence[Node], parts: Sequence[Node], axis: int) -> Node | None:
+        """One operand of joined parts: the one that all share, or theirs joined."""
+        if all(each is given[0] and each.shape[axis] == 1 for each in given):
+            return given[0]
+        along = all(a.shape[axis] == b.shape[axis] for a, b in zip(given, parts, strict=True))
+        across = {(*each.shape[:axis], *each.shape[axis + 1 :]) for each in given}
+        return self.concat(given, axis) if along and len(across) == 1 else None
+
+    # -- tables --------------------------------------------------------------------------------
+
+    def gather(self, table: Node, rows: Node) -> Node:
+        """Rows of a table as its product with ones where they stand, for tables of some rows."""
+        count = number(table.shape[0])
+        if count > ROWS_MOST or count * prod(map(number, rows.shape)) > ONES_MOST:
+            return make("gather", table, rows)
+        unit = self._unit(count, table.dtype)
+        if table is not unit:
+            self.used[ROWS] = None
+            flat = self.reshape(table, (count, prod(map(number, table.shape[1:]))))
+            y = self.conv(self.gather(unit, rows), flat, (), 1)
+            return self.reshape(y, (*map(number, rows.shape), *map(number, table.shape[1:])))
+        source, attrs = (rows.inputs[0], dict(rows.attrs)) if rows.inputs else (rows, {})
+        if rows.op == "reshape":
+            return self.reshape(self.gather(unit, source), (*map(number, rows.shape), count))
+        if rows.op == "slice":
+            whole = {"start": 0, "shape": count, "step": 1}
+            wider = {name: (*attrs[name], size) for name, size in whole.items()}
+            return self.slice(self.gather(unit, source), **wider)
+        return make("gather", unit, rows)
+
+    def _unit(self, count: int, dtype: str) -> Node:
+        """The unit matrix: rows of a one and `count` zeros, read without their breaks."""
+        ones = make("full", value=1.0, shape=(count, 1), dtype=dtype)
+        wide = self.pad(ones, (0, 0), (0, count), (0, 0), 0.0)
+        flat = self.reshape(wide, (count * (count + 1),))
+        return self.reshape(self.slice(flat, (0,), (count * count,), (1,)), (count, count))
 
     # -- views ---------------------------------------------------------------------------------
 
@@ -172,7 +234,11 @@ class Normal:
         if x.op == "pad":
             sides = {side: tuple(x[side][axis] for axis in perm) for side in _SIDES}
             return self.pad(self.transpose(x.inputs[0], perm), value=x["value"], **sides)
-        lifted = None if self.sink else self._raised(x, lambda each: self.transpose(each, perm))
+        lifted = (
+            None
+            if self.views == "sink"
+            else self._raised(x, lambda each: self.transpose(each, perm))
+        )
         return lifted or self._merged(x, perm)
 
     def _merged(self, x: Node, perm: Shape) -> Node:
@@ -339,6 +405,10 @@ class Normal:
         flat = self.reshape(x, (prod(shape[:batch]), *shape[batch:]))
         y: Any = make("conv", flat, w, face="y", axes=axes, groups=groups, sizes=flat.shape[1:-1])
         return self.reshape(y, (*shape[:batch], *y.shape[1:]))
+
+
+def _inputs(nodes: Sequence[Node]) -> list[tuple[Node, ...]]:
+    return [node.inputs for node in nodes]
 
 
 _SIDES = ("low", "high", "interior")

@@ -13,10 +13,11 @@ from isoconv.rewriting.proof.blocks import Block, Chain, size_of
 from isoconv.rewriting.proof.compare import Comparer
 from isoconv.rewriting.proof.field import PRIMES, Array
 from isoconv.rewriting.proof.maps import CORNER, Map, Outcome
+from isoconv.rewriting.proof.normal import Views
 
 Shapes = Mapping[Node, tuple[int, ...]]
 
-REACH = 4
+REACH = 5
 """Places that one step of the way may take on either side."""
 
 
@@ -36,9 +37,9 @@ class Way:
 class Search:
     """Ways through the chains a and b; what was compared once is remembered."""
 
-    def __init__(self, comparer: Comparer, a: Block, b: Block, sink: bool = False) -> None:
+    def __init__(self, comparer: Comparer, a: Block, b: Block, views: Views = "rise") -> None:
         self.comparer = comparer
-        self.a, self.b = Chain(a, sink), Chain(b, sink)
+        self.a, self.b = Chain(a, views), Chain(b, views)
         self._found: dict[tuple[int, int, int, int], Outcome] = {}
         self.left = 60 + 8 * max(len(self.a), len(self.b))
 

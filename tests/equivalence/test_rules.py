@@ -1,0 +1,87 @@
+"""The prover on every rule on layers: what a rule makes of drawn layers is what its row says.
+
+The table is that of the rules themselves, in all their directions, so a rule without a proof fails.
+"""
+
+import numpy as np
+import pytest
+from test_rows import CASES, FAULTS, RULES, given_and_found
+
+from isoconv import equivalent, layers
+from isoconv.conversion.chain import Chain
+from isoconv.conversion.search import applied
+from isoconv.rewriting.equations import EQUATIONS
+
+# Rank 3 on short axes: tables of inputs by outputs grow with the sixth power of a length.
+SIZES = {1: (6, 9), 2: (5, 7), 3: (5, 6)}
+
+
+def both_sides(key, rank, seed):
+    given, found, x = given_and_found(key, rank, seed, SIZES[rank])
+    return given, list(found.layers), x.shape[1:]
+
+
+def test_every_row_but_the_approximate_one_is_proven():
+    exact = {number for number, row in EQUATIONS.items() if row.numeric != "approximate"}
+    assert {number for number, *_ in CASES} == exact
+    assert set(CASES) == set(RULES)
+
+
+LOOK_UPS = ("21", "look-ups", 0)
+
+
+@pytest.mark.parametrize("key", [key for key in CASES if key != LOOK_UPS], ids=str)
+def test_a_rule_is_proven_in_its_directions_at_its_ranks(key):
+    row = EQUATIONS[key[0]]
+    for rank in CASES[key][1]:
+        a, b, shape = both_sides(key, rank, rank)
+        found = equivalent(a, b, shape)
+        # A row of one direction may be one to one where a size leaves nothing out.
+        wanted = {"equal"} if row.both_ways else {"equal", "a_within_b"}
+        assert found.relation in wanted, found
+        assert found.numeric == ("folding" if row.numeric == "folding" else "exact"), found
+
+
+@pytest.mark.parametrize(("taps", "dilation"), [(1, 1), (2, 1), (3, 2)])
+@pytest.mark.parametrize(("bias", "wanted"), [(False, "a_within_b"), (True, "unknown")])
+def test_look_ups_are_proven_without_a_bias(taps, dilation, bias, wanted):
+    """A bias is in one of the tables, which holds only because each row is looked up once."""
+    chain = Chain((7,), "float32")
+    made = [
+        layers.Embedding(9, 2),
+        layers.Conv1D(3, taps, dilation_rate=dilation, activation="tanh", use_bias=bias),
+    ]
+    for layer in made:
+        chain.add(layer)
+    b = applied(RULES[LOOK_UPS], (7,), made)
+    found = equivalent(made, list(b.layers), (7,))
+    assert found.relation == wanted, found
+    assert found.numeric == (None if bias else "folding")
+
+
+@pytest.mark.parametrize("key", [key for key in CASES if EQUATIONS[key[0]].both_ways], ids=str)
+def test_the_weights_a_rule_carried_over_are_proven_as_they_are(key):
+    a, b, shape = both_sides(key, 1 if 1 in CASES[key][1] else 2, 0)
+    found = equivalent(a, b, shape, weights="given")
+    assert found.relation == "equal", found
+
+
+@pytest.mark.parametrize(("key", "module", "what", "wrong"), FAULTS)
+def test_the_weights_of_a_wrong_rule_are_refuted(key, module, what, wrong, monkeypatch):
+    monkeypatch.setattr(module, what, wrong)
+    answers = []
+    for seed in range(4):
+        a, b, shape = both_sides(key, 1, seed)
+        answers.append((a, b, equivalent(a, b, shape, weights="given")))
+    refuted = [each for each in answers if each[2].relation == "different"]
+    assert refuted
+    for a, b, found in refuted:
+        x = found.counterexample.input[None]
+        y, z = (run(side, x).reshape(-1)[found.counterexample.place] for side in (a, b))
+        assert abs(y - z) > 1e-9
+
+
+def run(chain, x):
+    for layer in chain:
+        x = layer(x)
+    return np.asarray(x)
