@@ -184,6 +184,19 @@ def classifier(data_format="channels_last"):
     return model
 
 
+def test_functions_of_a_file_are_the_same(tmp_path):
+    """There their operands have names."""
+    x = isoconv.Input((6, 4))
+    y = ops.maximum(layers.Dense(4)(x), x) * 2 - ops.where(x > 0.1, x, 0.5)
+    isoconv.Model(x, ops.concatenate([y[:, ::2], ops.flip(x, 1)], axis=1)).save(
+        tmp_path / "m.keras"
+    )
+    model = isoconv.load_model(tmp_path / "m.keras")
+    given = np.random.default_rng(0).normal(size=(3, 6, 4)).astype("float32")
+    found = model.to_torch()(torch.tensor(given)).detach().numpy()
+    np.testing.assert_allclose(found, model(given), 1e-5, 1e-6)
+
+
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 def test_the_order_of_flatten_is_kept(data_format):
     model = classifier(data_format)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature, unwrap
 from typing import Any
 
 from isoconv import layers, optional
@@ -63,7 +64,9 @@ def _emitted(
         function = emitting.FUNCTIONS.get(target.__name__)
         if function is None:
             raise _refusal(call, f"the function {target.__name__}", "one that PyTorch has here")
-        return function(emitter, *args, **kwargs)
+        # Files give operands by name; what emits them has names of its own.
+        bound = signature(unwrap(target)).bind(*args, **kwargs)
+        return function(emitter, *bound.args, **bound.kwargs)
     emit = _of_kind(target)
     if emit is None or getattr(target, "mask_zero", False):
         kind = f"a {type(target).__name__}"

@@ -84,7 +84,9 @@ FUNCTIONS |= {
     "pad": lambda e, x, pairs, mode="constant", constant_values=0: _padded(
         e, x, pairs, mode, constant_values
     ),
-    "flip": lambda e, x, axis: e.call(e.torch.flip, x, axis),
+    "flip": lambda e, x, axis: e.call(
+        e.torch.flip, x, list(axis) if isinstance(axis, list | tuple) else [axis]
+    ),
     "getitem": lambda e, x, key: e.call(
         e.own.getitem, x, key if isinstance(key, list | tuple) else [key]
     ),
