@@ -128,6 +128,15 @@ def test_dense_layers_of_many_weights(batch, terms, filters, face, monkeypatch):
     np.testing.assert_array_equal(fast, pulled)
 
 
+def test_dense_layers_of_many_weights_whose_places_matter():
+    """What follows differs from place to place, so that these cannot be counted as rows."""
+    x, w, more = tensor("x", "n", 5, 520), tensor("w", 520, 520), tensor("m", 1, 5, 520)
+    node = make("conv", x, w, face="y", axes=(), groups=1, sizes=())
+    feeds = {"x": normal(0, 2, 5, 520), "w": normal(1, 520, 520), "m": normal(2, 1, 5, 520)}
+    (found,) = run([make("add", node, more)], feeds)
+    np.testing.assert_allclose(found, feeds["x"] @ feeds["w"] + feeds["m"], rtol=1e-3, atol=1e-3)
+
+
 def test_a_sum_that_is_added_to_twice_is_caught(monkeypatch):
     real = Work._add
     monkeypatch.setattr(Work, "_add", lambda work, first, at, deep: real(work, at, at, deep))

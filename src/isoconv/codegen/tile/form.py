@@ -72,9 +72,9 @@ class Form:
 
     @property
     def streams(self) -> bool:
-        """Whether there are no windows, and more weights than the caches near a core hold."""
-        dense = self.forward and not self.node["axes"] and self.node["groups"] == 1
-        return dense and self.terms * self.filters >= _STREAMED
+        """Whether there are rows, no windows, and more weights than the caches near a core hold."""
+        dense = self.forward and len(self.axes) == 1 and self.node["groups"] == 1
+        return dense and self.inner == Axis(1) and self.terms * self.filters >= _STREAMED
 
     @property
     def terms(self) -> int:
