@@ -87,6 +87,18 @@ class Chosen(nn.Module):
         return F.pad(y.clamp(-1, 1), (1, 2, 0, 1), value=0.5), x.pow(2).mean((1, 2, 3))
 
 
+class Edged(nn.Module):
+    """Edges repeated, more on one side than on the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv1d(4, 6, 5, padding=2, padding_mode="replicate")
+        self.second = nn.Conv1d(6, 4, 4, padding="same", padding_mode="replicate", dilation=2)
+
+    def forward(self, x):
+        return self.second(torch.tanh(self.first(x)))
+
+
 class Shuffled(nn.Module):
     """Places out of channels (Shi et al. 2016), a residual of a smaller image."""
 
@@ -104,6 +116,7 @@ NETWORKS = {
     Inverted: ((8, 12, 12), (8, 9, 14)),
     Modern: ((8, 12, 12), (8, 9, 14)),
     Chomped: ((4, 20), (4, 33)),
+    Edged: ((4, 20), (4, 33)),
     Chosen: ((8, 6, 7), (8, 5, 9)),
     Shuffled: ((8, 12, 12), (8, 12, 12)),
 }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from isoconv.errors import ArgumentError, FileError, InternalError, explain
-from isoconv.interop.onnx import elements, files, folding, moving, network, windows
+from isoconv.interop.onnx import elements, files, folding, moving, network, sizing, windows
 from isoconv.interop.onnx.drawing import Sketch
 from isoconv.interop.onnx.package import dtype_of, onnx
 from isoconv.interop.onnx.site import HANDLERS, Drawn, Site, Value
@@ -19,7 +19,7 @@ from isoconv.models import Model
 from isoconv.ops.variable import Variable, without_initial_values
 
 # Each of these registers how it reads operations.
-_READERS = (elements, folding, moving, network, windows)
+_READERS = (elements, folding, moving, network, sizing, windows)
 
 # What attributes that are not what they should be make the readers of nodes raise.
 _WRONG = (

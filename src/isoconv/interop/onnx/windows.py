@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from isoconv import layers
-from isoconv.interop.onnx.moving import padded
 from isoconv.interop.onnx.site import Drawn, Site, as_numbers, reads
+from isoconv.interop.onnx.sizing import padded
 from isoconv.ir import geometry
 from isoconv.ir.sizes import Dim
 from isoconv.ops.windows import rounded_up
