@@ -19,7 +19,7 @@ from isoconv.rewriting.proof.compare import Comparer
 from isoconv.rewriting.proof.field import PRIMES, Array
 from isoconv.rewriting.proof.maps import SYNTAX, Map
 from isoconv.rewriting.proof.normal import Views
-from isoconv.rewriting.proof.refute import Refuter
+from isoconv.rewriting.proof.refute import Refutation, Refuter
 from isoconv.rewriting.proof.search import Search, embedding, holds
 from isoconv.rewriting.proof.values import NotUnderstoodError
 
@@ -39,6 +39,8 @@ class Free:
         self.comparer = Comparer(vjp, {**fixed, **others})
         self.titles = list({**normal.used, **other_normal.used})
         self.reasons = shapes_said(a, b)
+        self.first: Refutation | None = None
+        self.second: Refutation | None = None
 
     def is_plain(self) -> bool:
         """Whether the normal forms or the sizes of the results already decide."""
@@ -56,6 +58,10 @@ class Free:
 
     def _decide(self) -> Equivalence:
         searches = [Search(self.comparer, self.left, self.right)]
+        if self.left.canonical is not self.right.canonical:
+            self._refute_soon()
+            if self.first is not None and self.second is not None:
+                return self._refuted()
         maps = self._equal(searches[0])
         for views in self._other_views():
             if maps is None:
@@ -74,8 +80,10 @@ class Free:
             for side, block in ((self.a, self.left), (self.b, self.right))
             for node, variable in zip(block.weights, side.weights, strict=True)
         }
-        forth = forth or embedding(self.comparer, self.left, self.right, shapes)
-        back = back or embedding(self.comparer, self.right, self.left, shapes)
+        if self.first is None:
+            forth = forth or embedding(self.comparer, self.left, self.right, shapes)
+        if self.second is None:
+            back = back or embedding(self.comparer, self.right, self.left, shapes)
         if forth is None and back is None:
             return self._refuted()
         return self._one_way(forth, back)
@@ -86,9 +94,20 @@ class Free:
         ways: list[Views] = ["sink"] if "transpose" in met else []
         return [*ways, "stay"] if "reduce_max" in met else ways
 
+    def _refute_soon(self) -> None:
+        """Looks at a few inputs, and lets no maps be looked for where there are none."""
+        self.first = self._refuter(self.a).refute_by_ends()
+        self.second = self._refuter(self.b).refute_by_ends()
+        self.comparer.sought = self.first is None, self.second is None
+
+    def _refuter(self, side: Side) -> Refuter:
+        """Refutes that every function of the side is one of the other."""
+        ends = (self.left, self.right) if side is self.a else (self.right, self.left)
+        return Refuter(self.comparer, *ends, self._run(side))
+
     def _equal(self, search: Search) -> list[Map] | None:
         """The maps from a to b where every block has one that is one to one."""
-        if self.left.parameters != self.right.parameters:
+        if self.left.parameters != self.right.parameters or not all(self.comparer.sought):
             return None
         way = search.way(lambda found: found.equal)
         maps = None if way is None else way.forth()
@@ -105,8 +124,11 @@ class Free:
 
     def _within(self, search: Search) -> tuple[list[Map] | None, list[Map] | None]:
         """The maps from a to b and from b to a, where every block has one."""
-        forth = search.way(lambda found: found.forth is not None)
-        back = search.way(lambda found: found.back is not None)
+        forth = back = None
+        if self.comparer.sought[0]:
+            forth = search.way(lambda found: found.forth is not None)
+        if self.comparer.sought[1]:
+            back = search.way(lambda found: found.back is not None)
         maps = None if forth is None else forth.forth()
         others = None if back is None else back.back()
         if maps is not None and not holds(self.comparer, self.left, self.right, maps):
@@ -119,11 +141,11 @@ class Free:
         fewer = self.left.parameters <= self.right.parameters
         if forth is not None and (back is None or fewer):
             relation, maps, source, target = "a_within_b", forth, self.a, self.b
-            other = Refuter(self.comparer, self.right, self.left, self._run(self.b))
+            found = self.second
         else:
             assert back is not None
             relation, maps, source, target = "b_within_a", back, self.b, self.a
-            other = Refuter(self.comparer, self.left, self.right, self._run(self.a))
+            found = self.first
         reasons = self._because(maps)
         example = None
         if forth is not None and back is not None:
@@ -132,7 +154,7 @@ class Free:
                 "weights that it does not need"
             )
         else:
-            found = other.refute()
+            found = found or self._refuter(target).refute()
             if found is not None:
                 example = witness(found, target, source)
                 reasons.append(f"not the other way: of every {source.letter}, {found.why}")
@@ -141,9 +163,9 @@ class Free:
         return self._answer(relation, reasons, self._map(source, target, maps), example)
 
     def _refuted(self) -> Equivalence:
-        one = Refuter(self.comparer, self.left, self.right, self._run(self.a))
-        other = Refuter(self.comparer, self.right, self.left, self._run(self.b))
-        first, second = one.refute_by_few(), other.refute_by_few()
+        one, other = self._refuter(self.a), self._refuter(self.b)
+        first = self.first or one.refute_by_few()
+        second = self.second or other.refute_by_few()
         if first is None and second is None:
             first, second = one.refute_by_all(), other.refute_by_all()
         reasons = []

@@ -41,7 +41,8 @@ TABLE = 3_000_000
 class Comparer:
     """Compares blocks of two programs whose fixed inputs have the values `fixed`.
 
-    pullback: graph -> graph vector-Jacobian products.
+    pullback: graph -> graph vector-Jacobian products. sought: whether maps from a to b, and from b
+    to a, are looked for in tables, which takes long where they are large.
     """
 
     def __init__(self, pullback: Pullback, fixed: Mapping[Node, Array], seed: int = 0) -> None:
@@ -49,6 +50,7 @@ class Comparer:
         self.generator = np.random.default_rng(seed)
         self._pullback = pullback
         self.fixed = [{n: f.exactly(v)[None] for n, v in fixed.items()} for f in self.fields]
+        self.sought = True, True
         self._budget = 4 * WORK
         self._points: dict[tuple[int, ...], Array] = {}
         self._patterns: dict[tuple[Block, bytes], tuple[Array, Array, Array] | None] = {}
@@ -86,8 +88,11 @@ class Comparer:
 
     def _completed(self, a: Block, b: Block, found: Outcome) -> Outcome:
         """The maps still missing, by tables."""
-        forth = found.forth or self.read(a, b)
-        back = found.back or self.read(b, a)
+        forth, back = found.forth, found.back
+        if forth is None and self.sought[0]:
+            forth = self.read(a, b)
+        if back is None and self.sought[1]:
+            back = self.read(b, a)
         return Outcome(forth, back)
 
     def _alike(self, a: Block, b: Block) -> bool:

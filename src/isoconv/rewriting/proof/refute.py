@@ -101,6 +101,15 @@ class Refuter:
     def refute(self) -> Refutation | None:
         return self.refute_by_few() or self.refute_by_all()
 
+    def refute_by_ends(self) -> Refutation | None:
+        """By the first, the middle and the last input, with one choice of weights, which is soon
+        done.
+        """
+        if self._has_rows or self.a.inputs < 3 or self._most < 3:
+            return None
+        self.inputs = np.array([0, self.a.inputs // 2, self.a.inputs - 1])
+        return self._by_ties(1) or self._by_range(1)
+
     def refute_by_few(self) -> Refutation | None:
         """By the inputs at the ends, where padding shows, and in the middle, where every tap
         meets an input.
@@ -145,11 +154,11 @@ class Refuter:
         both = keys[0] * 2**31 + keys[1]
         return both, both == 0
 
-    def _by_ties(self) -> Refutation | None:
+    def _by_ties(self, attempts: int = ATTEMPTS) -> Refutation | None:
         classes, nothing = self._classes()
         _, first, which = np.unique(classes, return_index=True, return_inverse=True)
         which = which.reshape(classes.shape)
-        for attempt in range(ATTEMPTS):
+        for attempt in range(attempts):
             weights = self._small(attempt)
             values, off = self.run(probes(self.a, 2, self.inputs), weights)
             table, radius = rows_of(values), radii_of(off)
@@ -198,12 +207,12 @@ class Refuter:
 
     # -- bounds of the results -----------------------------------------------------------------
 
-    def _by_range(self) -> Refutation | None:
+    def _by_range(self, attempts: int = ATTEMPTS) -> Refutation | None:
         """Results of a that leave the bounds which the last activation of b keeps."""
         low, high = bounds(self.b.end)
         if (low, high) == (-inf, inf):
             return None
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, attempts + 1):
             weights = self._small(attempt)
             values, off = self.run(probes(self.a, 2, self.inputs), weights)
             wrong = np.argwhere((values + off < low) | (values - off > high))
