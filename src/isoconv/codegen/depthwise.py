@@ -271,7 +271,4 @@ class _Depthwise:
         return sums
 
     def _load(self, base: Value, offset: Value, mask: Value | None) -> Value:
-        address = self.b.at(base, offset, self.scalar)
-        if mask is None:
-            return self.b.load(address, self.vector)
-        return self.b.load_masked(address, self.vector, mask)
+        return self.b.load_masked(self.b.at(base, offset, self.scalar), self.vector, mask)

@@ -249,9 +249,13 @@ class Builder:
         self.declared["llvm.prefetch.p0"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
 
     def load_masked(
-        self, address: Value, type_: str, mask: Value, otherwise: Value | None = None
+        self, address: Value, type_: str, mask: Value | None, otherwise: Value | None = None
     ) -> Value:
-        """Lanes outside the mask are not read and hold those of `otherwise`, or zero."""
+        """Lanes outside the mask are not read and hold those of `otherwise`, or zero; a mask of
+        None is one of all lanes.
+        """
+        if mask is None:
+            return self.load(address, type_)
         zero = otherwise or self.const(type_, 0)
         name = f"llvm.masked.load.{mangle(type_)}.p0"
         self.declared[name] = f"declare {type_} @{name}(ptr, {mask.type}, {type_})"
@@ -259,12 +263,23 @@ class Builder:
         args = f"ptr align {align} {address.text}, {mask}, {zero}"
         return self.emit(type_, f"call {type_} @{name}({args})")
 
-    def store_masked(self, value: Value, address: Value, mask: Value) -> None:
+    def store_masked(self, value: Value, address: Value, mask: Value | None) -> None:
+        """Writes the lanes of the mask; all for None."""
+        if mask is None:
+            self.store(value, address)
+            return
         name = f"llvm.masked.store.{mangle(value.type)}.p0"
         self.declared[name] = f"declare void @{name}({value.type}, ptr, {mask.type})"
         align = SIZES[element_type(value.type)]
         args = f"{value}, ptr align {align} {address.text}, {mask}"
         self.lines.append(f"  call void @{name}({args})")
+
+    def mask_first(self, count: int, lanes: int) -> Value | None:
+        """The first `count` lanes, a number known now; None where that is all of them."""
+        if count >= lanes:
+            return None
+        bits = ", ".join(f"i1 {_literal('i1', lane < count)}" for lane in range(lanes))
+        return Value(f"<{bits}>", vector_type("i1", lanes))
 
     def mask_below(self, count: Value, lanes: int) -> Value:
         """True in the lanes whose number is below `count` (i64)."""

@@ -541,8 +541,4 @@ class _First:
             *zeros,
             Coord(at, 1),
         )
-        pull.held[self.node] = total
-        with pull.scope():
-            value = pull.value(self.root, index, mask)
-            pull.store(value, self.frame.targets[0], self.root, index, mask)
-        del pull.held[self.node]
+        self.frame.finish(pull, self.node, total, index, mask)

@@ -11,8 +11,9 @@ from itertools import count
 
 from isoconv.codegen.emission import EMISSION
 from isoconv.codegen.emit import Builder, Value
-from isoconv.codegen.index import Coord, Sizes
+from isoconv.codegen.index import Coord, Index, Sizes
 from isoconv.codegen.pull import Pull
+from isoconv.ir.graph import Node
 from isoconv.ir.sizes import Shape
 from isoconv.plan.kernel import Kernel
 from isoconv.plan.machine import Machine
@@ -42,6 +43,18 @@ class Frame:
 
     def pull(self, lanes: int) -> Pull:
         return Pull(self.b, EMISSION, self.sizes, lanes, self.pointers, self.status)
+
+    def finish(
+        self, pull: Pull, node: Node, value: Value, index: Index, mask: Value | None
+    ) -> None:
+        """Writes the output at a position, given what a node inside the kernel is there."""
+        root = self.kernel.graph.outputs[0]
+        pull.held[node] = value
+        # What is computed at one position must not stand for another, which may differ only on an
+        # axis of size 1 along which rows are counted.
+        with pull.scope():
+            pull.store(pull.value(root, index, mask), self.targets[0], root, index, mask)
+        del pull.held[node]
 
     def text(self) -> str:
         self.b.lines.append("  ret void")

@@ -313,15 +313,10 @@ class _RowTile:
     ) -> list[Value]:
         b, g = self.gram.b, self.gram
         line = b.at(self.y, b.add(b.mul(position, g.filters), filter_), g.scalar)
-        loaded = []
-        for v in range(panel.vectors):
-            address = b.at(line, v * g.lanes, g.scalar)
-            left = panel.width - v * g.lanes
-            if left >= g.lanes:
-                loaded.append(b.load(address, g.vector))
-            else:
-                mask = b.mask_below(b.i64(left), g.lanes)
-                loaded.append(b.load_masked(address, g.vector, mask))
+        loaded = [
+            b.load_masked(b.at(line, v * g.lanes, g.scalar), g.vector, self._mask(panel, v))
+            for v in range(panel.vectors)
+        ]
         place = b.add(b.mul(position, g.inner.stride * g.channels), self.start)
         result = []
         for r in range(self.deep):
@@ -342,10 +337,11 @@ class _RowTile:
         for i, total in enumerate(sums):
             r, v = divmod(i, panel.vectors)
             address = b.at(target, r * g.filters + v * g.lanes, g.scalar)
-            left = panel.width - v * g.lanes
-            if left >= g.lanes:
-                b.store(b.op("fadd", b.load(address, g.vector), total), address)
-            else:
-                mask = b.mask_below(b.i64(left), g.lanes)
-                old = b.load_masked(address, g.vector, mask)
-                b.store_masked(b.op("fadd", old, total), address, mask)
+            mask = self._mask(panel, v)
+            old = b.load_masked(address, g.vector, mask)
+            b.store_masked(b.op("fadd", old, total), address, mask)
+
+    def _mask(self, panel: Panel, vector: int) -> Value | None:
+        """The filters of a vector that exist; None for all."""
+        lanes = self.gram.lanes
+        return self.gram.b.mask_first(panel.width - vector * lanes, lanes)

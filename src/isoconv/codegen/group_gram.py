@@ -135,7 +135,7 @@ class _GroupGram:
 
         sums = over_positions(b, live, begin, end, zeros, step)
         places = (self._at(target, i) for i in range(len(sums)))
-        old = [self._load(place, lines.mask) for place in places]
+        old = [self.b.load_masked(place, self.vector, lines.mask) for place in places]
         new = [b.op("fadd", before, more) for before, more in zip(old, sums, strict=True)]
         self._write(target, new, lines.mask)
 
@@ -164,7 +164,7 @@ class _GroupGram:
         source = self.groups.source(filter_)
         inputs = self.groups.mask(source, width, mask)
         line = b.at(y, b.add(b.mul(position, self.filters), filter_), self.scalar)
-        dy = self._load(line, mask)
+        dy = self.b.load_masked(line, self.vector, mask)
         start = b.sub(b.mul(position, inner.stride), sizes(inner.low))
         first = b.at(
             x,
@@ -197,14 +197,6 @@ class _GroupGram:
     def _at(self, target: Value, number: int) -> Value:
         return self.b.at(target, number * self.filters, self.scalar)
 
-    def _load(self, address: Value, mask: Value | None) -> Value:
-        if mask is None:
-            return self.b.load(address, self.vector)
-        return self.b.load_masked(address, self.vector, mask)
-
     def _write(self, target: Value, values: Sequence[Value], mask: Value | None) -> None:
         for place, value in enumerate(values):
-            if mask is None:
-                self.b.store(value, self._at(target, place))
-            else:
-                self.b.store_masked(value, self._at(target, place), mask)
+            self.b.store_masked(value, self._at(target, place), mask)

@@ -44,7 +44,7 @@ class Groups:
         if self.channels > lanes:
             return cache(lambda c: b.splat(b.load(b.at(address, c, scalar), scalar), lanes))
         type_ = vector_type(scalar, lanes)
-        row = b.load(address, type_) if mask is None else b.load_masked(address, type_, mask)
+        row = b.load_masked(address, type_, mask)
         if self.filters == 1:
             return lambda c: row
         return cache(lambda c: b.shuffle(row, [self._lane(lane, c) for lane in range(lanes)]))

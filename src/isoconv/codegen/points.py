@@ -81,7 +81,7 @@ class _Points:
         assert anchor is not None
         self.frame = Frame(kernel, machine)
         self.b = self.frame.b
-        self.node, self.root = anchor, kernel.graph.outputs[0]
+        self.node = anchor
         (self.x,) = anchor.inputs
         self.forward = anchor.op == "to_points"
         self.axes: tuple[Axis, ...] = anchor["axes"]
@@ -92,9 +92,7 @@ class _Points:
         self.scalar = SCALARS[anchor.dtype]
         self.vector = vector_type(self.scalar, self.lanes)
         self.pull = self.frame.pull(self.lanes)
-        lanes = ", ".join(f"i1 {str(n < self.channels).lower()}" for n in range(self.lanes))
-        fits = self.channels >= self.lanes
-        self.mask = None if fits else Value(f"<{lanes}>", f"<{self.lanes} x i1>")
+        self.mask = self.b.mask_first(self.channels, self.lanes)
         # What is read where there is nothing.
         with self.b.at_entry():
             self.zeros = self.b.emit("ptr", f"alloca {self.vector}")
@@ -209,11 +207,7 @@ class _Points:
         for numbers, address in addresses.items():
             if numbers in live:
                 address = b.select(live[numbers], address, self.zeros)
-            found[numbers] = (
-                b.load(address, self.vector)
-                if self.mask is None
-                else b.load_masked(address, self.vector, self.mask)
-            )
+            found[numbers] = b.load_masked(address, self.vector, self.mask)
         return found
 
     def _through(self, values: Values, axis: int) -> Values:
@@ -269,7 +263,7 @@ class _Points:
         if self.forward:
             addresses = self._addresses(self.frame.targets[0], batch, target, channel)
             for numbers, value in values.items():
-                self._store(value, addresses[numbers])
+                self.b.store_masked(value, addresses[numbers], self.mask)
             return
         for numbers, value in values.items():
             if numbers in live:
@@ -277,12 +271,6 @@ class _Points:
                     self._finish(batch, target, channel, numbers, value)
             else:
                 self._finish(batch, target, channel, numbers, value)
-
-    def _store(self, value: Value, address: Value) -> None:
-        if self.mask is None:
-            self.b.store(value, address)
-        else:
-            self.b.store_masked(value, address, self.mask)
 
     def _finish(
         self,
@@ -298,9 +286,4 @@ class _Points:
             for start, offsets, n in zip(target.starts, target.places, numbers, strict=True)
         ]
         index = (*batch, *places, Coord(channel, 1))
-        pull = self.pull
-        pull.held[self.node] = value
-        with pull.scope():
-            result = pull.value(self.root, index, self.mask)
-            pull.store(result, self.frame.targets[0], self.root, index, self.mask)
-        del pull.held[self.node]
+        self.frame.finish(self.pull, self.node, value, index, self.mask)

@@ -124,12 +124,7 @@ class Pull:
         if place.uniform:
             value = self.b.load(self.b.at(base, place.base, stored), stored)
         elif place.vector is None and place.step == 1:
-            address = self.b.at(base, place.base, stored)
-            value = (
-                self.b.load(address, type_)
-                if mask is None
-                else self.b.load_masked(address, type_, mask)
-            )
+            value = self.b.load_masked(self.b.at(base, place.base, stored), type_, mask)
         else:
             value = self._gather(base, stored, self.lanes.vector(place), mask)
         if dtype == "bool":
@@ -162,11 +157,7 @@ class Pull:
         value = self.spread(value)
         if node.dtype == "bool":
             value = self.b.convert("zext", value, "i8")
-        address = self.b.at(base, place.base, stored)
-        if mask is None:
-            self.b.store(value, address)
-        else:
-            self.b.store_masked(value, address, mask)
+        self.b.store_masked(value, self.b.at(base, place.base, stored), mask)
 
     # -- loops ----------------------------------------------------------------------------
 

@@ -114,16 +114,10 @@ class _Transpose:
         for number, value in enumerate(self._turn(square)[:count]):
             address = b.at(target, b.mul(step, number), self.scalar)
             if rows is None or rows.text.isdigit():
-                self._store(value, address, mask)
+                b.store_masked(value, address, mask)
                 continue
             with b.when(b.compare("slt", b.i64(number), rows)):
-                self._store(value, address, mask)
-
-    def _store(self, value: Value, address: Value, mask: Value | None) -> None:
-        if mask is None:
-            self.b.store(value, address)
-        else:
-            self.b.store_masked(value, address, mask)
+                b.store_masked(value, address, mask)
 
     def _turn(self, square: list[Value]) -> list[Value]:
         """Rows to columns, by exchanging ever smaller quarters."""

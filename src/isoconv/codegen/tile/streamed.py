@@ -87,12 +87,7 @@ class _Stream:
                 place = b.at(
                     b.at(line, filter_, tile.scalar), step * form.weight_width, tile.scalar
                 )
-                loaded = (
-                    b.load(place, tile.vector)
-                    if mask is None
-                    else b.load_masked(place, tile.vector, mask)
-                )
-                total = b.fma(element, loaded, total)
+                total = b.fma(element, b.load_masked(place, tile.vector, mask), total)
             self._put(total, row, filter_, mask)
 
         self._along(add)
@@ -100,10 +95,8 @@ class _Stream:
     def _close(self, row: Value, filter_: Value, mask: Value | None) -> None:
         """The epilogue of sums that are complete."""
         tile, index = self.tile, (Coord(row), Coord(filter_, 1))
-        tile.pull.held[tile.node] = self._get(row, filter_, mask)
-        value = tile.pull.value(tile.root, index, mask)
-        tile.pull.store(value, tile.frame.targets[0], tile.root, index, mask)
-        del tile.pull.held[tile.node]
+        total = self._get(row, filter_, mask)
+        tile.frame.finish(tile.pull, tile.node, total, index, mask)
 
     def _get(self, row: Value, filter_: Value, mask: Value | None) -> Value:
         tile, index = self.tile, (Coord(row), Coord(filter_, 1))

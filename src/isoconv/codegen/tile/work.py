@@ -338,7 +338,11 @@ class Work:
                 ahead = (unrolled + _AHEAD) * filters + v * tile.lanes
                 b.prefetch(b.at(row, ahead, tile.scalar))
         loaded = [
-            self._load_weights(b.at(row, unrolled * filters + v * tile.lanes, tile.scalar), v)
+            b.load_masked(
+                b.at(row, unrolled * filters + v * tile.lanes, tile.scalar),
+                tile.vector,
+                self._mask(v),
+            )
             for v in range(vectors)
         ]
         result = []
@@ -358,28 +362,11 @@ class Work:
     def _mask(self, vector: int) -> Value | None:
         """The filters of a vector that exist; None for all."""
         lanes = self.tile.lanes
-        left = self.panel.width - vector * lanes
-        if left >= lanes:
-            return None
-        bits = ", ".join(f"i1 {str(lane < left).lower()}" for lane in range(lanes))
-        return Value(f"<{bits}>", f"<{lanes} x i1>")
-
-    def _load_weights(self, address: Value, vector: int) -> Value:
-        mask = self._mask(vector)
-        if mask is None:
-            return self.tile.b.load(address, self.tile.vector)
-        return self.tile.b.load_masked(address, self.tile.vector, mask)
+        return self.tile.b.mask_first(self.panel.width - vector * lanes, lanes)
 
     # -- the epilogue -------------------------------------------------------------------------
 
     def finish(self, place: Index, totals: Sequence[Value]) -> None:
-        tile, pull = self.tile, self.tile.pull
+        tile = self.tile
         for v, (total, index) in enumerate(zip(totals, self._indices(place), strict=True)):
-            mask = self._mask(v)
-            pull.held[tile.form.rows] = total
-            # What is computed of one row must not stand for another, whose place may differ only
-            # on an axis of size 1 along which rows are counted.
-            with pull.scope():
-                value = pull.value(tile.root, index, mask)
-                pull.store(value, tile.frame.targets[0], tile.root, index, mask)
-        del pull.held[tile.form.rows]
+            tile.frame.finish(tile.pull, tile.form.rows, total, index, self._mask(v))
