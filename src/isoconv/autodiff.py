@@ -10,8 +10,9 @@ from isoconv.changes import epoch
 from isoconv.errors import ArgumentError, ShapeError, explain
 from isoconv.ir.graph import Node
 from isoconv.ops import tree
+from isoconv.ops.compiled import Compiled, no_axes, runtime_specs
 from isoconv.ops.convert import as_array, as_tensor, constant
-from isoconv.ops.program import Compiled, Program, Spec, no_axes, runtime_specs
+from isoconv.ops.program import Program, Spec
 from isoconv.ops.recorder import current, recording, training_scope
 from isoconv.ops.tensor import Tensor
 from isoconv.ops.variable import Variable

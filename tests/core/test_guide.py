@@ -16,10 +16,10 @@ import isoconv
 from isoconv import ops
 from isoconv.autodiff import gradients
 from isoconv.layers import Layer, arguments
+from isoconv.ops.compiled import Compiled
 from isoconv.ops.convert import as_float
 from isoconv.ops.dispatch import op
 from isoconv.ops.elementwise import absolute, where
-from isoconv.ops.program import Compiled
 from isoconv.ops.seeds import SeedGenerator
 from isoconv.ops.tensor import Tensor
 from isoconv.ops.variable import Variable

@@ -10,7 +10,7 @@ from oracle import close, numbers
 import isoconv
 from isoconv import ops
 from isoconv.errors import ArgumentError, DtypeError, ShapeError
-from isoconv.ops.program import Compiled
+from isoconv.ops.compiled import Compiled
 from isoconv.ops.random import normal
 from isoconv.ops.seeds import SeedGenerator
 from isoconv.ops.tensor import KerasTensor

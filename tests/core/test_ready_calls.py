@@ -11,7 +11,7 @@ import pytest
 
 import isoconv
 from isoconv import layers, models, ops, settings
-from isoconv.ops.program import Compiled
+from isoconv.ops.compiled import Compiled
 
 RNG = np.random.default_rng(1)
 

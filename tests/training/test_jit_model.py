@@ -8,7 +8,7 @@ import pytest
 import isoconv
 from isoconv import layers
 from isoconv.errors import ArgumentError, ShapeError
-from isoconv.ops import program
+from isoconv.ops import compiled
 from isoconv.runtime import jit
 
 X = np.random.default_rng(0).normal(size=(9, 12, 3)).astype("float32")
@@ -46,8 +46,8 @@ def test_new_sizes_compile_nothing():
 
 
 def test_compiling_a_model_traces_no_other_anew(monkeypatch):
-    traced, trace, model = [], program.trace, network()
-    monkeypatch.setattr(program, "trace", lambda *args: traced.append(args) or trace(*args))
+    traced, trace, model = [], compiled.trace, network()
+    monkeypatch.setattr(compiled, "trace", lambda *args: traced.append(args) or trace(*args))
     before = model.predict(X)
     count = len(traced)
     network().compile("sgd", "mse")

@@ -27,7 +27,7 @@ from isoconv.bench.real import Real, joined
 from isoconv.layers.base import Layer
 from isoconv.models.jit import jit
 from isoconv.models.model import Model
-from isoconv.ops.program import Compiled
+from isoconv.ops.compiled import Compiled
 from isoconv.ops.reductions import sum as total
 from isoconv.ops.windows import conv
 from isoconv.rewriting.approximate import Numerics

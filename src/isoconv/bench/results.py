@@ -8,6 +8,7 @@ from math import exp, log
 from statistics import median
 from typing import Any
 
+from isoconv.bench.within import RTOL
 from isoconv.timing import Times
 
 # Those of whom the best form of PyTorch is the faster.
@@ -87,7 +88,7 @@ _NETWORKS: tuple[tuple[str, str, tuple[str, ...], float], ...] = (
     ("N3, batch 1", "networks", (), 1.2),
     ("N3, batch 128", "networks", (), 1.1),
     ("N4, batch 1", "networks", ("openvino",), 0.95),
-    ("N4 ~0.001, batch 1", "networks", ("openvino",), 1.3),
+    (f"N4 ~{RTOL}, batch 1", "networks", ("openvino",), 1.3),
     ("N5, batch 1", "networks", (), 1.1),
     ("N6, batch 1", "networks", (), 1.05),
     ("N6, batch 4", "networks", (), 1.05),

@@ -12,6 +12,7 @@ from rich.text import Text
 from isoconv.bench import ALONE
 from isoconv.bench.agenda import SECTIONS
 from isoconv.bench.results import Report, Row, geometric_mean
+from isoconv.bench.within import RTOL
 
 # The peers, and how their columns are titled.
 PEERS = {
@@ -98,7 +99,7 @@ def _legend() -> Text:
         "torch: as typed; best: its best form, channels last and malloc tuned;\n"
         "ort: ONNX Runtime; ov: OpenVINO; jax: compiled by XLA, channels last;\n"
         "lite: LiteRT; k-tf: Keras on TensorFlow; own: PyTorch or Keras on JAX.\n"
-        "~0.001: ours within that tolerance (isoconv.Numerics).\n"
+        f"~{RTOL}: ours within that tolerance (isoconv.Numerics).\n"
         "bare: the compiled step alone, without what train_on_batch does around it.\n",
         style="dim",
     )

@@ -18,8 +18,8 @@ from isoconv.errors import ArgumentError, ShapeError, explain
 from isoconv.layers.base import Layer
 from isoconv.models.predicting import batches, samples
 from isoconv.ops import tree
+from isoconv.ops.compiled import Compiled, is_array
 from isoconv.ops.convert import as_array
-from isoconv.ops.program import Compiled, is_array
 from isoconv.ops.recorder import Array, Noted, current
 from isoconv.training import activations as functions
 

@@ -18,9 +18,10 @@ from isoconv.ir.graph import origin
 from isoconv.layers.state import State
 from isoconv.layers.tracking import automatic_config
 from isoconv.ops import tree
+from isoconv.ops.compiled import Compiled, is_array
 from isoconv.ops.convert import as_array, as_tensor, change_dtype
 from isoconv.ops.dispatch import record
-from isoconv.ops.program import Compiled, Program, abstract, is_array
+from isoconv.ops.program import Program, abstract
 from isoconv.ops.ready import ReadyCalls
 from isoconv.ops.recorder import (
     Array,

@@ -76,21 +76,29 @@ class Fitting(Resuming):
         if validation_data is not None:
             evaluated = self._validation_source(validation_data)
         elif validation_split:
-            if not isinstance(data, tuple):
-                where = self.where("fit: validation_split")
-                raise ArgumentError(
-                    explain(where, "an iterable", "arrays", "Give validation_data instead.")
-                )
-            data, evaluated = batches.split(data, validation_split)
+            data, evaluated = self._split(data, validation_split)
         source = self._batches(data, size, shuffle, steps_per_epoch, class_weight)
         validation = None
         if evaluated is not None:
             own = validation_batch_size or size
             validation = self._batches(evaluated, own, False, validation_steps)
+        span = range(initial_epoch, epochs)
+        return self._fit(source, validation, validation_freq, span, verbose, callbacks)
+
+    def _fit(
+        self,
+        source: Batches,
+        validation: Batches | None,
+        frequency: Any,
+        epochs: range,
+        verbose: Any,
+        callbacks: Any,
+    ) -> History:
+        """Trains on batches; arguments as for `fit`."""
         self.history = History()
         params = {
             "verbose": verbose,
-            "epochs": epochs,
+            "epochs": epochs.stop,
             "steps": source.steps,
             "do_validation": validation is not None,
         }
@@ -98,12 +106,20 @@ class Fitting(Resuming):
             single = callbacks is not None and not isinstance(callbacks, list | tuple)
             told: list[Any] = [callbacks] if single else list(callbacks or [])
             tell = CallbackList([*display, *told, self.history], self, params)
-            self._run = Run(source, tell, initial_epoch)
+            self._run = Run(source, tell, epochs.start)
             try:
-                self._epochs(self._run, validation, validation_freq, epochs)
+                self._epochs(self._run, validation, frequency, epochs.stop)
             finally:
                 self._run, self._batch = None, (None, None, None)
         return self.history
+
+    def _split(self, data: Any, share: float) -> tuple[Data, Data]:
+        """Arrays without their end, which is this share of them, and their end."""
+        if not isinstance(data, tuple):
+            where = self.where("fit: validation_split")
+            remedy = "Give validation_data instead."
+            raise ArgumentError(explain(where, "an iterable", "arrays", remedy))
+        return batches.split(data, share)
 
     def evaluate(
         self,
@@ -196,10 +212,9 @@ class Fitting(Resuming):
             stacklevel=4,
         )
 
-    def _warn_of_the_end(self, task: str, steps: int, wanted: int, then: str = "") -> None:
-        where = self.where(task)
-        message = f"{where}: the data ended after {steps} of {wanted} batches.{then}"
-        warnings.warn(message, stacklevel=5)
+    def _warn_of_the_end(self, task: str, steps: int, wanted: int | None, then: str = ".") -> None:
+        of = f"{steps} of {wanted or 'an unknown number of'} batches"
+        warnings.warn(f"{self.where(task)}: the data ended after {of}{then}", stacklevel=5)
 
     def _pass(
         self, step: Step, source: Batches, tell: CallbackList, event: str, done: int = 0
@@ -248,18 +263,16 @@ class Fitting(Resuming):
             return True
         if not steps and not again:
             raise ArgumentError(explain(self.where("fit: x"), "no batches", "at least one"))
-        if steps and source.steps is not None and not source.once:
-            then = " The next epoch begins with its start."
-            self._warn_of_the_end("fit", steps, source.steps, then)
-            return True
-        warnings.warn(
-            f"{self.where('fit')}: the data ended after {steps} of "
-            f"{source.steps or 'an unknown number of'} batches, so training ends with this epoch. "
-            "An iterator is gone through once: it must give steps_per_epoch * epochs batches. "
-            "Anything else that can be iterated is started anew every epoch.",
-            stacklevel=3,
+        begins_anew = steps > 0 and source.steps is not None and not source.once
+        then = (
+            ". The next epoch begins with its start."
+            if begins_anew
+            else ", so training ends with this epoch. An iterator is gone through once: it must "
+            "give steps_per_epoch * epochs batches. Anything else that can be iterated is started "
+            "anew every epoch."
         )
-        return False
+        self._warn_of_the_end("fit", steps, source.steps, then)
+        return begins_anew
 
     def _on_batch(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 
 from isoconv.changes import epoch
 from isoconv.models.network import Network
-from isoconv.ops.program import Compiled
+from isoconv.ops.compiled import Compiled
 from isoconv.ops.recorder import Array, training_scope
 from isoconv.ops.variable import Variable
 

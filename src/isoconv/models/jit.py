@@ -12,8 +12,8 @@ from isoconv.errors import ArgumentError, explain
 from isoconv.layers.base import Layer
 from isoconv.models.model import Model
 from isoconv.ops import tree
+from isoconv.ops.compiled import Compiled, is_array
 from isoconv.ops.convert import as_array
-from isoconv.ops.program import Compiled, is_array
 from isoconv.ops.ready import ReadyCalls
 from isoconv.rewriting.approximate import Numerics
 from isoconv.rewriting.rule import Step

@@ -12,8 +12,8 @@ from isoconv.changes import epoch
 from isoconv.errors import ArgumentError, ShapeError, explain
 from isoconv.models.feeding import whole_number
 from isoconv.ops import tree
+from isoconv.ops.compiled import Compiled, is_array
 from isoconv.ops.convert import as_array
-from isoconv.ops.program import Compiled, is_array
 from isoconv.training.batches import IterableBatches, is_iterable_source
 from isoconv.training.callbacks import Callback, CallbackList
 

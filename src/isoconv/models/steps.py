@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from isoconv import ops
 from isoconv.changes import epoch
 from isoconv.ops import tree
-from isoconv.ops.program import Compiled, Program, runtime_specs, static_kind, trace
+from isoconv.ops.compiled import Compiled, runtime_specs, static_kind
+from isoconv.ops.program import Program, trace
 from isoconv.ops.recorder import Array, current
 from isoconv.ops.tensor import Tensor
 from isoconv.training.batches import Data, pack

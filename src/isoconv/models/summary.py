@@ -23,7 +23,7 @@ Row = tuple[str, ...]
 
 def summary(model: Model, line_length: int | None = None) -> str:
     """The table as text. line_length: its width, 65 if left out, 80 with connections."""
-    branches = model.network is not None and not model.network.is_chain
+    branches = _has_branches(model)
     width = line_length or (80 if branches else 65)
     ends = [int(width * share) for share in ((0.3, 0.57, 0.69, 1) if branches else (0.45, 0.85, 1))]
     titles, *rows = _rows(model, _NAME_LINES * ends[0])
@@ -55,8 +55,11 @@ def _rows(model: Model, most: int | None = None) -> list[Row]:
     else:
         calls = network.targets if not _is_sequential(model) else _without_input(network)
         rows = [_call_row(call, network, most) for call in calls]
-    branches = network is not None and not network.is_chain
-    return [row if branches else row[:-1] for row in (_TITLES, *rows)]
+    return [row if _has_branches(model) else row[:-1] for row in (_TITLES, *rows)]
+
+
+def _has_branches(model: Model) -> bool:
+    return model.network is not None and not model.network.is_chain
 
 
 def _is_sequential(model: Any) -> bool:

@@ -12,7 +12,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from isoconv import naming
 from isoconv.ops import tree
-from isoconv.ops.program import Compiled, abstract
+from isoconv.ops.compiled import Compiled
+from isoconv.ops.program import abstract
 from isoconv.ops.recorder import recording
 from isoconv.ops.tensor import Call, KerasTensor
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from isoconv.ir import text
+from isoconv.ir.forms import is_depthwise
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Graph, Node, raw
 from isoconv.ir.ops import OPS
@@ -363,16 +364,6 @@ def is_plain(conv: Node) -> bool:
         and conv["axes"][-1].stride == 1
         and conv.inputs[0].shape[-1] == conv.shape[-1] == 1
     )
-
-
-def is_depthwise(node: Node) -> bool:
-    """Whether every channel is a group of its own, with one filter."""
-    operand = node.inputs[0]
-    channels = operand.shape[-2] if node["face"] == "x" else operand.shape[-1] // node["groups"]
-    if node["face"] == "w":
-        return node["groups"] > 1 and channels == 1 and node.shape[-1] == node["groups"]
-    weights = node.inputs[0 if node["face"] == "x" else 1]
-    return node["groups"] > 1 and channels == 1 and weights.shape[-1] == node["groups"]
 
 
 def copy_step(node: Node, which: int) -> tuple[Step, Node]:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import replace
 
+from isoconv.ir.forms import is_depthwise
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Graph, Node, origin, raw, rebuild, rewrite
 from isoconv.ir.layout import apart
 from isoconv.ir.ops import make
 from isoconv.ir.sizes import Dim
-from isoconv.plan.kernel import has_small_groups, is_dense, is_depthwise
+from isoconv.plan.kernel import has_small_groups, is_dense
 
 
 def lower(graph: Graph) -> Graph:

@@ -16,11 +16,12 @@ import numpy as np
 
 from isoconv import dtypes
 from isoconv.errors import ArgumentError, explain
+from isoconv.ir.forms import is_depthwise
 from isoconv.ir.graph import Node
 from isoconv.ir.schemes import Scheme, scheme
 from isoconv.ir.sizes import number, product
 from isoconv.rewriting.rule import Facts, Rule
-from isoconv.rewriting.tiled import groups_of, is_depthwise, tiled
+from isoconv.rewriting.tiled import groups_of, tiled
 from isoconv.rewriting.weights import data_of, is_form, weights_of
 
 _NUMBERS = (int, float, np.integer, np.floating)

@@ -18,12 +18,6 @@ def groups_of(form: Node, schemes: Sequence[Scheme]) -> list[int]:
     return [-(-axis.taps // each.taps) for axis, each in zip(form["axes"], schemes, strict=True)]
 
 
-def is_depthwise(form: Node) -> bool:
-    """Whether every channel is a group of its own, with one filter."""
-    channels, filters = form.inputs[1].shape[-2:]
-    return channels == 1 and filters == form["groups"] > 1
-
-
 def tiled(form: Node, schemes: Sequence[Scheme]) -> Node:
     """The face y of a form without strides and dilation, of one group or depthwise, by schemes.
 

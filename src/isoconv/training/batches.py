@@ -10,8 +10,8 @@ import numpy as np
 
 from isoconv.errors import ArgumentError, ShapeError, explain
 from isoconv.ops import seeds, tree
+from isoconv.ops.compiled import is_array
 from isoconv.ops.convert import as_array
-from isoconv.ops.program import is_array
 from isoconv.ops.recorder import Array
 
 Data = tuple[Any, Any, Any]

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Self
 
 from isoconv import naming, registry
 from isoconv.errors import ArgumentError, explain
+from isoconv.ops.compiled import Compiled, first_axis
 from isoconv.ops.convert import as_array
-from isoconv.ops.program import Compiled, first_axis
 from isoconv.ops.recorder import recording
 from isoconv.ops.tensor import Tensor
 from isoconv.training.loss_functions import (

@@ -100,19 +100,15 @@ class Objective:
         for part in parts:
             if part.tracker is not None:
                 found[part.tracker.name] = part.tracker.result()
-        for part in parts:
-            prefix = f"{part.name}_" if len(parts) > 1 else ""
-            for metric in part.metrics:
-                for name, value in _named_results(metric):
-                    found[_free(prefix + name, found)] = value
-        for part in parts:
-            prefix = f"{part.name}_" if len(parts) > 1 else ""
-            for metric in part.weighted_metrics:
-                for name, value in _named_results(metric):
-                    own = prefix + name
-                    # As in Keras: told apart from the same metric without weights.
-                    own = f"{prefix}weighted_{name}" if own in found else own
-                    found[_free(own, found)] = value
+        named = [(f"{part.name}_" if len(parts) > 1 else "", part) for part in parts]
+        for prefix, part in named:
+            for name, value in _results(part.metrics):
+                found[_free(prefix + name, found)] = value
+        for prefix, part in named:
+            for name, value in _results(part.weighted_metrics):
+                # As in Keras: told apart from the same metric without weights.
+                own = f"{prefix}weighted_{name}" if prefix + name in found else prefix + name
+                found[_free(own, found)] = value
         return found
 
     def check(self, y: Any) -> None:
@@ -254,11 +250,11 @@ def _as_list(value: Any) -> list[Any]:
     return [value]
 
 
-def _named_results(metric: Metric) -> Iterable[tuple[str, Any]]:
-    """What a metric has found, by name."""
-    result = metric.result()
-    found: dict[str, Any] = result if isinstance(result, dict) else {metric.name: result}
-    return found.items()
+def _results(metrics: Iterable[Metric]) -> Iterator[tuple[str, Any]]:
+    """What metrics have found, by name."""
+    for metric in metrics:
+        result = metric.result()
+        yield from (result if isinstance(result, dict) else {metric.name: result}).items()
 
 
 def _free(name: str, taken: dict[str, Any]) -> str:

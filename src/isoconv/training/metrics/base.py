@@ -14,8 +14,8 @@ import numpy as np
 
 from isoconv import naming, ops, registry, settings
 from isoconv.errors import ShapeError, explain
+from isoconv.ops.compiled import Compiled, first_axis
 from isoconv.ops.convert import as_array, as_tensor
-from isoconv.ops.program import Compiled, first_axis
 from isoconv.ops.recorder import recording
 from isoconv.ops.tensor import Tensor
 from isoconv.ops.variable import Variable

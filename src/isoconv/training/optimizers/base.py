@@ -14,8 +14,8 @@ import numpy as np
 
 from isoconv import naming, ops, registry, settings
 from isoconv.errors import ArgumentError, ShapeError, explain
+from isoconv.ops.compiled import Compiled
 from isoconv.ops.convert import as_array, as_tensor
-from isoconv.ops.program import Compiled
 from isoconv.ops.recorder import Array, recording
 from isoconv.ops.tensor import Tensor
 from isoconv.ops.variable import Variable

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from isoconv import ops, registry, settings
 from isoconv.errors import ArgumentError, explain
+from isoconv.ops.compiled import Compiled
 from isoconv.ops.convert import as_array, as_tensor
-from isoconv.ops.program import Compiled
 from isoconv.ops.recorder import recording
 from isoconv.ops.tensor import Tensor
 
