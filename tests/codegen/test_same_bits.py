@@ -9,14 +9,13 @@ import pytest
 from compiled import normal, run, tensor
 
 from isoconv.codegen import depthwise, taps
-from isoconv.codegen.tile import by_taps
-from isoconv.codegen.tile.rows import Tile
+from isoconv.codegen.tile.by_taps import _Sums
+from isoconv.codegen.tile.form import solved
 from isoconv.codegen.tile.work import Work
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Graph
 from isoconv.ir.ops import make
 from isoconv.plan import kernel, program
-from isoconv.runtime.host import host
 
 VALID, SAME = Axis(3), Axis(3, 1, 1, 1, 1)
 DILATED, STRIDED, CAUSAL = Axis(3, 1, 2, 2, 2), Axis(3, 2, 1, 1, 0), Axis(4, 1, 1, 3, 0)
@@ -64,6 +63,7 @@ CASES = {
     "groups": ([SAME, VALID], 34, 34, 2, (6, 9)),
     **MANY_WEIGHTS,
 }
+FLAT = {"axes": (), "groups": 1, "sizes": ()}
 FACES = {"y": "xw", "x": "wy", "w": "xy"}
 
 
@@ -113,7 +113,7 @@ def test_many_weights_are_used_tap_by_tap(case):
     attributes = {"face": "y", "axes": tuple(axes), "groups": groups, "sizes": lengths}
     node = make("conv", x, w, **attributes)
     (step,) = program.plan(Graph((x, w), (node,)), {}).steps
-    assert by_taps.pays(Tile(step.kernel, host()))
+    assert solved(step.kernel).large
 
 
 # Samples, terms, filters: weights are read as they lie for few samples only.
@@ -128,18 +128,27 @@ def test_dense_layers_of_many_weights(batch, terms, filters, face, monkeypatch):
     np.testing.assert_array_equal(fast, pulled)
 
 
+def test_few_samples_and_many_weights_are_the_task_of_one_thread():
+    feeds = {"x": normal(0, 9, 1 << 16), "w": normal(1, 1 << 16, 64)}
+    product = make("conv", tensor("x", "n", 1 << 16), tensor("w", 1 << 16, 64), face="y", **FLAT)
+    (alone,), (shared,) = (run([product], feeds, threads=threads) for threads in (1, 2))
+    np.testing.assert_array_equal(alone, shared)
+
+
 def test_dense_layers_of_many_weights_whose_places_matter():
     """What follows differs from place to place, so that these cannot be counted as rows."""
     x, w, more = tensor("x", "n", 5, 520), tensor("w", 520, 520), tensor("m", 1, 5, 520)
-    node = make("conv", x, w, face="y", axes=(), groups=1, sizes=())
+    node = make("conv", x, w, face="y", **FLAT)
     feeds = {"x": normal(0, 2, 5, 520), "w": normal(1, 520, 520), "m": normal(2, 1, 5, 520)}
     (found,) = run([make("add", node, more)], feeds)
     np.testing.assert_allclose(found, feeds["x"] @ feeds["w"] + feeds["m"], rtol=1e-3, atol=1e-3)
 
 
 def test_a_sum_that_is_added_to_twice_is_caught(monkeypatch):
-    real = Work._add
-    monkeypatch.setattr(Work, "_add", lambda work, first, at, deep: real(work, at, at, deep))
+    real = _Sums._add
+    monkeypatch.setattr(
+        _Sums, "_add", lambda sums, part, _, at, deep: real(sums, part, at, at, deep)
+    )
     monkeypatch.setenv("ISOCONV_CACHE_MB", "0")
     monkeypatch.setitem(CASES, "planted", ([SAME, SAME], 127, 65, 1, (7, 7)))
     fast, pulled = both("planted", "y", monkeypatch)

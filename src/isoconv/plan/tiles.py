@@ -9,6 +9,8 @@ from isoconv.plan.machine import Machine
 
 # Tiles of one task, and the tasks to have before they grow: beyond the fewest tiles, and to them.
 _FEWEST_TILES, _MOST_TILES, _SHARES, _FIRST_SHARES = 8, 32, 12, 4
+# The most rows of a task whose weights do not stay in the nearest caches.
+LARGE_ROWS = 288
 # The most rows of a tile: as many pointers have registers. Fewer where masks take vector registers.
 _ROWS, _MASKED_ROWS = 14, 8
 
@@ -63,3 +65,11 @@ def block(total: Dim, deep: int) -> Dim:
     few = minimum(ceildiv(total, deep * _FIRST_SHARES), _FEWEST_TILES)
     many = minimum(total // (deep * _SHARES), _MOST_TILES)
     return maximum(maximum(few, many), 1) * deep
+
+
+def large_block(total: Dim, columns: int) -> Dim:
+    """Rows that one task takes, of `total`, where its weights do not stay in the nearest caches and
+    come anew for each task: as many as leave enough to share out among `columns` panels.
+    """
+    shares = max(_SHARES // columns, 1)
+    return maximum(minimum(ceildiv(total, shares), LARGE_ROWS), 1)

@@ -21,34 +21,35 @@ __all__ = ["emit", "tasks"]
 def emit(kernel: Kernel, machine: Machine) -> str:
     """The kernel of one form with its epilogue."""
     tile = Tile(kernel, machine)
-    work = by_taps.work if by_taps.pays(tile) else _work
+    work = by_taps.work if tile.form.large else _work
     with (
-        tile.frame.rows(tile.sharing.shape, tile.frame.begin, tile.frame.end) as row,
+        tile.frame.rows(tile.sharing.shape, tile.frame.begin, tile.frame.end) as task,
         tile.pull.scope(),
     ):
+        place, column = tile.sharing.split(task)
         if streamed.may_pay(tile):
             few = streamed.pays(tile)
             with tile.b.when(few), tile.pull.scope():
-                streamed.work(tile, row)
+                streamed.work(tile, column)
             with tile.b.when(tile.b.op("xor", few, tile.b.const("i1", 1))), tile.pull.scope():
-                work(tile, row)
+                work(tile, place, column)
         else:
-            work(tile, row)
+            work(tile, place, column)
     return tile.frame.text()
 
 
-def _work(tile: Tile, row: tuple[Coord, ...]) -> None:
+def _work(tile: Tile, place: tuple[Coord, ...], column: Coord) -> None:
     """One task: runs of rows that meet the same taps, each with whole sums in registers."""
     b, form, last = tile.b, tile.form, len(tile.form.axes) - 1
-    places, column = row[: max(last - 1, 0)], row[-1].base
+    places = place[: max(last - 1, 0)]
     whole = Piece(b.i64(0), b.i64(form.summed))
     rows = pooled.rows if form.sums > 1 else Work.rows
     outer = [form.taps(b, tile.sizes, dim, c.base) for dim, c in enumerate(places)]
-    with tile.runs(last, row[-2].base, tile.sharing.along) as along:
+    with tile.runs(last, place[-1].base, tile.sharing.along) as along:
         if last == 0:
-            for panel in tile.columns(column):
+            for panel in tile.columns(column.base):
                 rows(Work(tile, *panel, places, [], None, along, whole))
             return
-        with tile.runs(last - 1, row[-3].base, tile.sharing.across) as across:
-            for panel in tile.columns(column):
+        with tile.runs(last - 1, place[-2].base, tile.sharing.across) as across:
+            for panel in tile.columns(column.base):
                 rows(Work(tile, *panel, places, outer, across, along, whole))

@@ -1,5 +1,5 @@
-"""Forms with many weights, one tap after another: each adds its products to sums that lie where the
-outputs do, so that the weights of a tap stay in cache for all rows of a task.
+"""Forms with many weights, one tap after another: each adds its products to sums in memory, so that
+the weights of a tap stay in cache for all rows of a task.
 
 The outputs that meet a tap are a block of rows, whatever their other taps: no row stands alone
 because it is at an edge.
@@ -11,52 +11,39 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from isoconv import dtypes
 from isoconv.codegen import taps
 from isoconv.codegen.emit import Value
 from isoconv.codegen.index import Coord
 from isoconv.codegen.taps import Taps
+from isoconv.codegen.tile.form import CHANNELS
 from isoconv.codegen.tile.rows import Run, Tile
-from isoconv.codegen.tile.work import UNROLL, Piece, Work
+from isoconv.codegen.tile.work import UNROLL, Piece, Row, Work
+from isoconv.plan.tiles import LARGE_ROWS
 
-# Channels of a tap that are added at once: their weights leave room in the cache whatever the
-# distance between rows of weights, which is often a power of 2.
-_CHANNELS = 128
-# Products of one tap that an output must have, for its sum to be worth a trip to memory, and the
-# bytes of the weights of a panel, taken to be of so many filters, that are many.
-_PRODUCTS, _MANY, _PANEL = 64, 1 << 18, 64
+_LINE = 64  # bytes: sums begin with a line of the cache
 
 
-def pays(tile: Tile) -> bool:
-    """Whether sums are to be kept where the outputs lie: there is such a place, and it pays."""
-    form, node = tile.form, tile.node
-    panel = form.terms * min(form.filters, _PANEL) * dtypes.BYTES[node.dtype]
-    return (
-        form.forward
-        and tile.holds_sums
-        and form.summed >= _PRODUCTS
-        and form.terms > min(form.summed, _CHANNELS)
-        and panel >= _MANY
-    )
-
-
-def work(tile: Tile, row: tuple[Coord, ...]) -> None:
+def work(tile: Tile, place: tuple[Coord, ...], column: Coord) -> None:
     """One task: zeros, the products of each tap in turn, then the epilogue."""
     b, form, last = tile.b, tile.form, len(tile.form.axes) - 1
-    places, column = row[: max(last - 1, 0)], row[-1].base
+    places = place[: max(last - 1, 0)]
     outer = [form.taps(b, tile.sizes, dim, c.base) for dim, c in enumerate(places)]
-    each = _equal(form.summed, _CHANNELS)
+    each = _equal(form.summed, CHANNELS)
     pieces = -(-form.summed // each)
     none = Piece(b.i64(0), b.i64(0))
-    across = _span(tile, last - 1, row[-3].base) if last else None
-    along = _span(tile, last, row[-2].base)
-    for panel in tile.columns(column):
+    across = _span(tile, last - 1, place[-2].base) if last else None
+    along = _span(tile, last, place[-1].base)
+    memory = _memory(tile)
+    for panel in tile.columns(column.base):
         whole = Work(tile, *panel, places, outer, across, along, none)
-        with _each_row(whole) as at:
-            whole.clear(at)
+        sums = _Sums(whole, memory)
+        sums.clear()
 
         def add(
-            numbers: list[Value], carried: tuple[Value, ...], whole: Work = whole
+            numbers: list[Value],
+            carried: tuple[Value, ...],
+            whole: Work = whole,
+            sums: _Sums = sums,
         ) -> Sequence[Value]:
             *before, right, piece = numbers
             before, down = before[: len(outer)], before[len(outer) :]
@@ -66,7 +53,7 @@ def work(tile: Tile, row: tuple[Coord, ...]) -> None:
             first = b.mul(piece, each)
             length = b.minimum(b.sub(b.i64(form.summed), first), each)
             channels = Piece(first, b.i64(each) if form.summed % each == 0 else length)
-            replace(whole, outer=fixed, across=rows, along=columns, piece=channels).add()
+            sums.add(replace(whole, outer=fixed, across=rows, along=columns, piece=channels))
             return []
 
         counts = [
@@ -75,8 +62,99 @@ def work(tile: Tile, row: tuple[Coord, ...]) -> None:
             b.i64(pieces),
         ]
         tile.pull.nest(counts, [], add)
-        with _each_row(whole) as at:
-            whole.close(at)
+        sums.close()
+
+
+def _memory(tile: Tile) -> Value:
+    """Room for the sums of a task. Where the outputs lie, threads that work on neighbouring filters
+    of the same rows would take the cache's lines from each other.
+    """
+    # A task has up to half of them more, where that makes whole lines or tiles.
+    size = LARGE_ROWS * 3 // 2 * max(panel.vectors for panel in tile.panels) * tile.lanes
+    with tile.b.at_entry():
+        return tile.b.emit("ptr", f"alloca [{size} x {tile.scalar}], align {_LINE}")
+
+
+class _Sums:
+    """The sums of one panel and all the rows of a task, in memory of their own."""
+
+    def __init__(self, whole: Work, memory: Value) -> None:
+        self.whole, self.memory = whole, memory
+        self.tile, self.b, self.panel = whole.tile, whole.tile.b, whole.panel
+
+    def clear(self) -> None:
+        zero = self.b.const(self.tile.vector, 0)
+        with self._each_row() as row:
+            self._put(row, [zero] * self.panel.vectors)
+
+    def add(self, part: Work) -> None:
+        """Adds the products of some rows, in tiles of rows and of half as many."""
+        b, deep = self.b, self.panel.rows
+        count = b.mul(b.i64(1) if part.across is None else part.across.count, part.along.count)
+        half = -(-deep // 2)
+        whole = b.mul(b.floordiv(count, deep), deep)
+        most = b.select(b.compare("sge", count, b.i64(half)), count, whole)
+        for begin, stop, rows in ((b.i64(0), whole, deep), (whole, most, half), (most, count, 1)):
+            with b.loop(begin, stop, step=rows) as loop:
+                exact = rows == deep or rows == 1
+                at = loop.index if exact else b.minimum(loop.index, b.sub(stop, rows))
+                self._add(part, loop.index, at, rows)
+
+    def _add(self, part: Work, first: Value, at: Value, deep: int) -> None:
+        """Adds to the sums of rows at..at+deep-1, from `first` on: the others have theirs."""
+        b, vectors = self.b, self.panel.vectors
+        with self.tile.pull.scope():
+            rows = part.line(at, deep) if part.across is None else part.fold(at, deep)
+            before = [total for row in rows for total in self._get(row)]
+            totals = part.sum(rows, before)
+            for r, row in enumerate(rows):
+                mine = totals[r * vectors : (r + 1) * vectors]
+                if at is first:
+                    self._put(row, mine)
+                    continue
+                with b.when(b.compare("sge", b.add(at, r), first)):
+                    self._put(row, mine)
+
+    def close(self) -> None:
+        """The epilogue of all rows, whose sums are complete."""
+        with self._each_row() as row:
+            self.whole.finish(row.index, self._get(row))
+
+    @contextmanager
+    def _each_row(self) -> Iterator[Row]:
+        whole, b = self.whole, self.b
+        lines = b.i64(1) if whole.across is None else whole.across.count
+        with (
+            b.loop(0, lines) as line,
+            b.loop(0, whole.along.count) as place,
+            self.tile.pull.scope(),
+        ):
+            above = [] if whole.across is None else [Coord(whole.across.output(b, line.index))]
+            yield Row((*above, Coord(whole.along.output(b, place.index))), b.i64(0), 0)
+
+    def _get(self, row: Row) -> list[Value]:
+        b, vector, lanes = self.b, self.tile.vector, self.tile.lanes
+        begin = self._begin(row)
+        return [
+            b.load(b.at(begin, v * lanes, self.tile.scalar), vector)
+            for v in range(self.panel.vectors)
+        ]
+
+    def _put(self, row: Row, sums: Sequence[Value]) -> None:
+        begin = self._begin(row)
+        for v, total in enumerate(sums):
+            self.b.store(total, self.b.at(begin, v * self.tile.lanes, self.tile.scalar))
+
+    def _begin(self, row: Row) -> Value:
+        """Where the sums of a row lie: as those of all outputs of the task's lines would."""
+        b, whole = self.b, self.whole
+        number = b.sub(row.index[-1].base, whole.along.output(b, b.i64(0)))
+        if whole.across is not None:
+            line = b.sub(row.index[-2].base, whole.across.output(b, b.i64(0)))
+            number = b.add(number, b.mul(line, self.tile.sizes(self.tile.form.places[-1])))
+        return b.at(
+            self.memory, b.mul(number, self.panel.vectors * self.tile.lanes), self.tile.scalar
+        )
 
 
 def _equal(total: int, most: int) -> int:
@@ -85,15 +163,6 @@ def _equal(total: int, most: int) -> int:
     """
     pieces = -(-total // most)
     return -(-total // (pieces * UNROLL)) * UNROLL
-
-
-@contextmanager
-def _each_row(work: Work) -> Iterator[tuple[Value, Value]]:
-    """Runs over all the rows of a task."""
-    tile, b = work.tile, work.tile.b
-    lines = b.i64(1) if work.across is None else work.across.count
-    with b.loop(0, lines) as line, b.loop(0, work.along.count) as place, tile.pull.scope():
-        yield line.index, place.index
 
 
 def _span(tile: Tile, dim: int, piece: Value) -> Run:

@@ -8,19 +8,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+from isoconv import dtypes
 from isoconv.codegen import taps
 from isoconv.codegen.emit import Builder, Value
-from isoconv.codegen.index import Sizes
+from isoconv.codegen.index import Coord, Sizes
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Node
 from isoconv.ir.sizes import Dim, Shape, ceildiv, maximum, number, product
 from isoconv.plan.kernel import Kernel
 from isoconv.plan.machine import Machine
 from isoconv.plan.pools import window
-from isoconv.plan.tiles import Panel, block, panels
+from isoconv.plan.tiles import Panel, block, large_block, panels
 
-# So many weights come from far away; filters whose weights are then read side by side.
-_STREAMED, _SIDE_BY_SIDE = 1 << 18, 256
+# So many weights come from far away; filters whose weights are then read side by side, and rows of
+# outputs that then are one task.
+_STREAMED, _SIDE_BY_SIDE, FEW = 1 << 18, 256, 16
+# Products of one tap that an output must have, for its sum to be worth a trip to memory, and the
+# bytes of the weights of a panel, taken to be of so many filters, that are many.
+_PRODUCTS, _MANY, _PANEL = 64, 1 << 18, 64
+# Channels of a tap that are added at once: their weights leave room in the cache whatever the
+# distance between rows of weights, which is often a power of 2.
+CHANNELS = 128
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,19 @@ class Form:
         return self.summed * prod(axis.taps for axis in self.axes)
 
     @property
+    def large(self) -> bool:
+        """Whether the weights of a panel do not stay in the nearest caches, in several pieces that
+        are worth a trip of the sums to memory.
+        """
+        panel = self.terms * min(self.filters, _PANEL) * dtypes.BYTES[self.node.dtype]
+        return (
+            self.forward
+            and self.summed >= _PRODUCTS
+            and self.terms > min(self.summed, CHANNELS)
+            and panel >= _MANY
+        )
+
+    @property
     def apart(self) -> bool:
         """Whether weights lie group by group: [k..., g, c, f]."""
         return self.weights.rank == len(self.node["axes"]) + 3
@@ -132,14 +153,30 @@ def solved(kernel: Kernel) -> Form:
 class Sharing:
     """How outputs are shared out: blocks of rows along the last two axes of places.
 
-    shape: the tasks; across, along: rows of a task on the last but one axis, and on the last;
-    panels: those of filters in a task.
+    places, columns: the tasks, by places and by filters; across, along: rows of a task on the last
+    but one axis, and on the last; panels: those of filters in a task; filters_first: whether all
+    the tasks of a panel follow each other.
     """
 
-    shape: tuple[Dim, ...]
+    places: tuple[Dim, ...]
+    columns: int
     across: Dim
     along: Dim
     panels: int
+    filters_first: bool
+
+    @property
+    def shape(self) -> tuple[Dim, ...]:
+        """The tasks in their order."""
+        if self.filters_first:
+            return (self.columns, *self.places)
+        return (*self.places, self.columns)
+
+    def split(self, task: tuple[Coord, ...]) -> tuple[tuple[Coord, ...], Coord]:
+        """The number of a task among places, and among filters."""
+        if self.filters_first:
+            return task[1:], task[0]
+        return task[:-1], task[-1]
 
 
 def sharing(form: Form, machine: Machine) -> Sharing:
@@ -158,14 +195,24 @@ def sharing(form: Form, machine: Machine) -> Sharing:
         ceildiv(dim, form.phases(axis)) for dim, axis in zip(form.places, form.axes, strict=True)
     )
     deep = max(map(form.deep, each))
-    rows = block(product((*outer, last)) * columns, deep)
+    rows = _rows(form, product((*outer, last)), columns, deep)
     blocks = ceildiv(maximum(last, 1), rows)
     along = ceildiv(ceildiv(last, blocks), deep) * deep
+    # Windows have more weights than a block of rows has data, and threads that write panels of the
+    # same rows at the same time take their lines from each other.
+    first = node["groups"] == 1 and form.terms > form.summed
     if not outer:
-        return Sharing((blocks, columns), 1, along, together)
-    across = maximum(rows // maximum(last, 1), 1)
-    shape = (*form.places[:-2], ceildiv(outer[-1], across), blocks, columns)
-    return Sharing(shape, across, along, together)
+        return Sharing((blocks,), columns, 1, along, together, first)
+    lines, width = maximum(outer[-1], 1), maximum(last, 1)
+    across = ceildiv(lines, ceildiv(lines, maximum((rows + width // 2) // width, 1)))
+    places = (*form.places[:-2], ceildiv(outer[-1], across), blocks)
+    return Sharing(places, columns, across, along, together, first)
+
+
+def _rows(form: Form, total: Dim, columns: int, deep: int) -> Dim:
+    """The rows of a task, of `total`, where there are `columns` tasks for the same rows."""
+    rows = large_block(total, columns) if form.large else block(total * columns, deep)
+    return maximum(rows, FEW) if form.streams else rows
 
 
 def tasks(kernel: Kernel, machine: Machine) -> Dim:

@@ -7,15 +7,16 @@ they come from memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from isoconv.codegen.emit import Value
 from isoconv.codegen.index import Coord
+from isoconv.codegen.tile.form import FEW
 from isoconv.codegen.tile.rows import Tile
 
-# Of so many weights, up to so many rows of outputs take less time than the weights; of fewer, those
-# that do not fill a tile.
-_HUGE, _FEW = 1 << 22, 16
+# Of so many weights, few rows of outputs take less time than the weights; of fewer, those that do
+# not fill a tile.
+_HUGE = 1 << 22
 # Rows of weights that are read side by side.
 _STEPS = 8
 
@@ -26,15 +27,16 @@ def may_pay(tile: Tile) -> bool:
 
 
 def pays(tile: Tile) -> Value:
-    """Whether the rows are few."""
+    """Whether the rows are few, and all of them in one task."""
     huge = tile.form.terms * tile.form.filters >= _HUGE
-    few = _FEW if huge else tile.panels[0].rows - 1
-    return tile.b.compare("sle", tile.sizes(tile.form.places[0]), tile.b.i64(few))
+    few = FEW if huge else tile.panels[0].rows - 1
+    most = tile.b.minimum(tile.sizes(tile.sharing.along), few)
+    return tile.b.compare("sle", tile.sizes(tile.form.places[0]), most)
 
 
-def work(tile: Tile, task: Sequence[Coord]) -> None:
+def work(tile: Tile, column: Coord) -> None:
     """One task: some neighbouring filters of all rows."""
-    _Stream(tile, task[-1].base).work()
+    _Stream(tile, column.base).work()
 
 
 class _Stream:

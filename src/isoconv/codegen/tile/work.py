@@ -112,55 +112,6 @@ class Work:
         for r, row in enumerate(rows):
             self.finish(row.index, totals[r * self.panel.vectors : (r + 1) * self.panel.vectors])
 
-    # -- sums that lie where the outputs do ---------------------------------------------------
-
-    def clear(self, at: tuple[Value, Value]) -> None:
-        """Begins the sums of one row, given by its numbers across and along."""
-        zero = self.tile.b.const(self.tile.vector, 0)
-        self._put(self._row(at), [zero] * self.panel.vectors)
-
-    def add(self) -> None:
-        """Adds the products of all rows with the one tap that they meet."""
-        b, deep = self.tile.b, self.panel.rows
-        count = b.mul(b.i64(1) if self.across is None else self.across.count, self.along.count)
-        many = b.select(b.compare("sge", count, b.i64(deep)), count, b.i64(0))
-        for stop, rows in ((many, deep), (count, 1)):
-            with b.loop(0 if rows == deep else many, stop, step=rows) as loop:
-                self._add(loop.index, b.minimum(loop.index, b.sub(stop, rows)), rows)
-
-    def _add(self, first: Value, at: Value, deep: int) -> None:
-        """Adds to the sums of rows at..at+deep-1, from `first` on: the others have theirs."""
-        b = self.tile.b
-        with self.tile.pull.scope():
-            rows = self.line(at, deep) if self.across is None else self.fold(at, deep)
-            totals = self.sum(rows, self._get(rows))
-            for r, row in enumerate(rows):
-                with b.when(b.compare("sge", b.add(at, r), first)):
-                    self._put(row, totals[r * self.panel.vectors : (r + 1) * self.panel.vectors])
-
-    def close(self, at: tuple[Value, Value]) -> None:
-        """The epilogue of one row, whose sums are complete."""
-        row = self._row(at)
-        self.finish(row.index, self._get([row]))
-
-    def _get(self, rows: Sequence[Row]) -> list[Value]:
-        tile, target, node = self.tile, self.tile.frame.targets[0], self.tile.root
-        return [
-            tile.pull.load(target, node.shape, node.dtype, index, self._mask(v))
-            for row in rows
-            for v, index in enumerate(self._indices(row.index))
-        ]
-
-    def _put(self, row: Row, sums: Sequence[Value]) -> None:
-        tile = self.tile
-        for v, (value, index) in enumerate(zip(sums, self._indices(row.index), strict=True)):
-            tile.pull.store(value, tile.frame.targets[0], tile.root, index, self._mask(v))
-
-    def _row(self, at: tuple[Value, Value]) -> Row:
-        (line, place), b = at, self.tile.b
-        above = [] if self.across is None else [Coord(self.across.output(b, line))]
-        return Row((*above, Coord(self.along.output(b, place))), b.i64(0), 0)
-
     def line(self, at: Value, deep: int, across: Value | None = None) -> list[Row]:
         """The rows of a tile that begins with row `at` of one line, a constant step apart."""
         tile, b, along = self.tile, self.tile.b, self.along
@@ -353,12 +304,6 @@ class Work:
                 result.append(b.fma(x, loaded[v], sums[r * vectors + v]))
         return result
 
-    def _indices(self, place: Index) -> list[Index]:
-        """The position in the output of each vector of a row."""
-        b, lanes = self.tile.b, self.tile.lanes
-        starts = [b.add(self.filter, v * lanes) for v in range(self.panel.vectors)]
-        return [(*self.places, *place, Coord(start, 1)) for start in starts]
-
     def _mask(self, vector: int) -> Value | None:
         """The filters of a vector that exist; None for all."""
         lanes = self.tile.lanes
@@ -367,6 +312,8 @@ class Work:
     # -- the epilogue -------------------------------------------------------------------------
 
     def finish(self, place: Index, totals: Sequence[Value]) -> None:
-        tile = self.tile
-        for v, (total, index) in enumerate(zip(totals, self._indices(place), strict=True)):
+        tile, b = self.tile, self.tile.b
+        for v, total in enumerate(totals):
+            filters = Coord(b.add(self.filter, v * tile.lanes), 1)
+            index = (*self.places, *place, filters)
             tile.frame.finish(tile.pull, tile.form.rows, total, index, self._mask(v))
