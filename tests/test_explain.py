@@ -297,3 +297,17 @@ def test_mistakes_are_explained(target, shape, error, message):
         ic.explain(target, shape)
     with pytest.raises(ShapeError, match=r"shape \(29, 12\); got shape \(9, 13\)"):
         ic.explain(demo.network(), (9, 13))
+
+
+def test_long_names_keep_their_ends_and_the_table_its_width():
+    x = ic.Input((64, 3), name="x")
+    y = x
+    for step in range(3):
+        y = layers.Conv1D(4, 3, activation="relu", name=f"{'block.' * 9}step_{step}")(y)
+        y = layers.BatchNormalization(name=f"{'block.' * 9}norm_{step}")(y)
+    text = str(ic.explain(ic.Model(x, y)))
+    assert max(map(len, text.splitlines())) <= 80
+    table = text.partition("Totals")[0]
+    for step in range(3):
+        assert f"step_{step} " in table
+        assert f"norm_{step} " in table

@@ -9,6 +9,9 @@ from textwrap import wrap
 
 WIDTH = 80
 
+# Letters that a column has at least, however wide its table is.
+_LEAST = 8
+
 
 @dataclass(frozen=True)
 class Section:
@@ -40,10 +43,8 @@ def _table(section: Section) -> list[str]:
     if not section.rows:
         return []
     widths = [max(map(len, column)) for column in zip(*section.rows, strict=True)]
-    over = 2 * len(widths) + sum(widths) - WIDTH
-    if over > 0:
-        widest = widths.index(max(widths))
-        widths[widest] = max(widths[widest] - over, 8)
+    while 2 * len(widths) + sum(widths) > WIDTH and max(widths) > _LEAST:
+        widths[widths.index(max(widths))] -= 1
     lines = []
     for number, row in enumerate(section.rows):
         lines += _row(row, widths, section.right)

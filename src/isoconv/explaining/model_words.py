@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from isoconv.explaining.facts import LayerFacts
 from isoconv.explaining.layer_words import tile
-from isoconv.sections import Section, duration, size
+from isoconv.naming import shortened
+from isoconv.sections import WIDTH, Section, duration, size
 
 if TYPE_CHECKING:
     from isoconv.explaining.report import Explanation
@@ -17,16 +18,19 @@ _MOST_KERNELS = 12
 
 _HEAD = ("layer", "output", "params", "mult-adds", "field", "time")
 
+# Letters of a name: in a table, there at least, and beside other words.
+_NAME, _LEAST, _BRIEF = 24, 12, 12
+
 
 def sections(whole: Explanation) -> list[Section]:
     """The table by layer, the totals, the kernels."""
     taken = " and ".join(map(str, whole.inputs))
     given = " and ".join(map(str, whole.outputs))
     seconds = whole.seconds
-    rows = [_row(layer, seconds) for layer in whole.layers]
+    rows = _known([_HEAD, *(_row(layer, seconds) for layer in whole.layers)])
     found = [
         Section(f"{whole.name} on {taken} gives {given}"),
-        Section("Layers", (), _known([_HEAD, *rows]), head=True, right=(2, 3, 4, 5)),
+        Section("Layers", (), _fitting(rows), head=True, right=(2, 3, 4, 5)),
         Section("Totals", _totals(whole)),
     ]
     if whole.rules:
@@ -43,7 +47,8 @@ def _rules(whole: Explanation) -> Section:
             where.append(rule.layer)
     rows = [("rule", "class", "layers")]
     for (title, numeric), names in layers.items():
-        told = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        told = ", ".join(shortened(name, _NAME) for name in names[:4])
+        told += f" and {len(names) - 4} more" if len(names) > 4 else ""
         rows.append((title, numeric, told))
     return Section("Rewritten for prediction", (), rows, head=True)
 
@@ -53,9 +58,17 @@ def _known(rows: Sequence[tuple[str, ...]]) -> Sequence[tuple[str, ...]]:
     return rows if any(row[-1] for row in rows[1:]) else [row[:-1] for row in rows]
 
 
+def _fitting(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The rows, their long names as short as the other columns ask for."""
+    others = [max(map(len, column)) for column in zip(*rows, strict=True)][1:]
+    room = WIDTH - sum(others) - 2 * (len(others) + 1)
+    most = min(max(room, _LEAST), _NAME)
+    return [(shortened(name, most), *rest) for name, *rest in rows]
+
+
 def _row(layer: LayerFacts, seconds: float | None) -> tuple[str, ...]:
     return (
-        _short(layer.name, 24),
+        layer.name,
         "x".join(map(str, layer.output)) or "()",
         f"{layer.parameters:,}" if layer.parameters else "",
         amount(layer.multiply_adds) if layer.multiply_adds else "",
@@ -69,7 +82,7 @@ def _share(layer: LayerFacts, seconds: float | None) -> str:
         return ""
     if layer.seconds is not None:
         return f"{layer.seconds / seconds:.0%}"
-    return f"in {_short(layer.merged, 12)}" if layer.merged else ""
+    return f"in {shortened(layer.merged, _BRIEF)}" if layer.merged else ""
 
 
 def _totals(whole: Explanation) -> list[str]:
@@ -96,7 +109,7 @@ def _kernels(whole: Explanation) -> Section:
     rows = [("kernel", "for", "in registers", "instructions", "time")]
     for kernel in (whole.kernels[i] for i in shown):
         time = "" if kernel.seconds is None else duration(kernel.seconds)
-        name = _short(kernel.layers[0] if kernel.layers else "", 20)
+        name = shortened(kernel.layers[0] if kernel.layers else "", _NAME)
         more = f" +{len(kernel.layers) - 1}" if len(kernel.layers) > 1 else ""
         rows.append((kernel.kind, name + more, _brief(tile(kernel)), amount(kernel.work), time))
     machine = whole.machine
@@ -107,10 +120,6 @@ def _kernels(whole: Explanation) -> Section:
 
 def _brief(text: str) -> str:
     return text.replace(" places", "").replace(" vectors of ", " x ").replace(" filters", "")
-
-
-def _short(name: str, most: int) -> str:
-    return name if len(name) <= most else f"{name[: most - 3]}..."
 
 
 def amount(count: int) -> str:
