@@ -318,3 +318,16 @@ def test_documented_pictures_are_those_that_the_tool_makes(tmp_path):
     assert {path.name: path.read_text("utf-8") for path in tmp_path.iterdir()} == kept
     page = (root / "docs/pictures.md").read_text("utf-8")
     assert set(re.findall(r"\(pictures/(.*?)\)", page)) == set(kept)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "count"),
+    [
+        (layers.SeparableConv2D(4, 3), (6, 6, 2), 4 * 4 * (2 + 4)),
+        (layers.SeparableConv1D(3, 3), (8, 2), 6 * (2 + 3)),
+        (layers.Conv2D(3, 2), (7, 7, 1), 3 * 6 * 6),
+    ],
+    ids=repr,
+)
+def test_an_animation_of_few_outputs_ends_with_the_last(layer, shape, count):
+    assert len(draw.kernel_animation(layer, shape).scenes) == count

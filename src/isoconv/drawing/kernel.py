@@ -77,18 +77,31 @@ def kernel_animation(
     rest = [Step(_place(stage, None), 0, active=False) for stage in whole.stages]
     rest[-1] = Step(_place(whole.stages[-1], position), filter or 0, active=False)
     crops = _crops(whole, rest)
+    filters: list[Sequence[int]] = [cut.filters for cut in crops]
+    if filter is not None:
+        filters[-1] = [filter]
+    places = [
+        [(*at, f) for f in chosen for at in product(*cut.outputs)]
+        for cut, chosen in zip(crops, filters, strict=True)
+    ]
     frames = []
-    for number, cut in enumerate(crops):
-        final = number == len(crops) - 1
-        filters = cut.filters if filter is None or not final else [filter]
-        places = [(*at, f) for f in filters for at in product(*cut.outputs)]
-        share = places[: max(1, _MOST_STEPS // len(crops))]
+    for number, count in enumerate(_shares([len(each) for each in places])):
+        share = places[number][:count]
         for index, (*place, chosen) in enumerate(share):
             done = frozenset(share[: index + 1])
             steps = list(_quiet(rest, number))
             steps[number] = Step(tuple(place), chosen, True, done)
             frames.append(scene(whole, steps, crops))
     return Picture(tuple(frames), float(seconds))
+
+
+def _shares(counts: Sequence[int]) -> list[int]:
+    """How many outputs of each operation are shown: all, or an even part of what others leave."""
+    found, left = list(counts), _MOST_STEPS
+    for done, number in enumerate(sorted(range(len(counts)), key=counts.__getitem__)):
+        found[number] = min(counts[number], left // (len(counts) - done))
+        left -= found[number]
+    return found
 
 
 def _quiet(rest: Sequence[Step], now: int) -> Iterator[Step]:
