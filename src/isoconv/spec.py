@@ -37,7 +37,10 @@ def text(layer: Layer) -> str:
         if name not in config or name in _UNSHOWN or parameter.kind is parameter.VAR_KEYWORD:
             continue
         value = _plain(config[name])
-        if parameter.default is not parameter.empty and _alike(value, parameter.default):
+        if name == "strides" and config[name] == config.get("pool_size"):
+            continue
+        goes_without_saying = parameter.default is not parameter.empty and name != "pool_size"
+        if goes_without_saying and _alike(value, parameter.default):
             continue
         positional = parameter.default is parameter.empty
         shown.append(f"{value!r}" if positional else f"{name}={value!r}")

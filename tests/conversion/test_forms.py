@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import isoconv
-from isoconv import layers
+from isoconv import layers, spec
 from isoconv.conversion.chain import Pending
+from isoconv.conversion.describe import describe
 from isoconv.errors import ArgumentError
 
 
@@ -158,3 +159,13 @@ def test_a_rewritten_model_is_saved_and_loaded(tmp_path) -> None:
     model.save(tmp_path / "model.keras")
     x = drawn(2, 10, 3)
     np.testing.assert_array_equal(isoconv.load_model(tmp_path / "model.keras")(x), model(x))
+
+
+@pytest.mark.parametrize("size", [2, (2, 3)])
+@pytest.mark.parametrize("strides", [None, 1, 2, (2, 3), (3, 2)])
+@pytest.mark.parametrize("kind", [layers.MaxPooling2D, layers.AveragePooling2D])
+def test_names_of_pooling_are_read_back(kind, size, strides):
+    layer = kind(size, strides)
+    for name in (describe(layer), spec.text(layer)):
+        (back,) = spec.layers(name)
+        assert (back.pool_size, back.strides) == (layer.pool_size, layer.strides)

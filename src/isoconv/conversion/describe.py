@@ -10,6 +10,7 @@ import numpy as np
 
 from isoconv.ir.sizes import Dim
 from isoconv.layers.base import Layer
+from isoconv.layers.pooling import BasePooling
 from isoconv.models.model import Model
 from isoconv.ops.program import Spec, symbolic, trace
 from isoconv.plan.cost import multiply_adds
@@ -19,7 +20,6 @@ _PLAIN: tuple[tuple[str, Any], ...] = (
     ("filters", None),
     ("units", None),
     ("kernel_size", None),
-    ("pool_size", None),
     ("target_shape", None),
     ("dims", None),
     ("amounts", None),
@@ -47,6 +47,8 @@ def describe(layer: Layer) -> str:
             value = value[0]
         if name == "padding" and not isinstance(value, str):
             continue
+        if name == "strides" and isinstance(layer, BasePooling):
+            plain = value if layer.strides == layer.pool_size else ()
         if value != plain:
             shown.append(f"{value}" if plain is None else f"{name}={value!r}")
     return f"{type(layer).__name__}({', '.join(shown)})"
