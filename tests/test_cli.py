@@ -10,10 +10,8 @@ import pytest
 
 from command_line import run
 from isoconv import bench as benchmark
-from isoconv import cli
 from isoconv import demo as demonstration
 from isoconv.bench.results import Report
-from isoconv.errors import ArgumentError
 
 
 @pytest.fixture
@@ -96,10 +94,12 @@ def test_mistakes_are_explained_without_a_traceback(isoconv, arguments, code, me
     assert "Traceback" not in out + err
 
 
-def test_debug_shows_where(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["isoconv", "--debug", "bench", "--section", "speed"])
-    with pytest.raises(ArgumentError, match="speed"):
-        cli.main()
+def test_debug_shows_where_and_leaves_the_exit_code(capsys, monkeypatch):
+    code, out, err = run(capsys, monkeypatch, "--debug", "bench", "--section", "speed")
+    assert code == 2
+    assert not out
+    assert "Traceback" in err
+    assert "speed" in err
 
 
 def test_a_pipe_closed_early_is_no_error():

@@ -239,3 +239,31 @@ def test_output_without_a_terminal_or_anyone_reading():
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+def test_a_missing_onnx_is_no_damaged_file(capsys, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    (tmp_path / "m.onnx").write_bytes(b"\x08\x07")
+    code, _, err = run(capsys, monkeypatch, "summary", str(tmp_path / "m.onnx"))
+    assert code == 2
+    assert "isoconv[onnx]" in err
+    assert "damaged" not in err
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: path.write_text("1, 2"), "of another kind"),
+        (lambda path: path.write_bytes(b""), "of another kind"),
+        (lambda path: path.mkdir(), "a folder"),
+    ],
+    ids=["text", "empty", "folder"],
+)
+def test_what_is_no_array_is_said_in_words_of_ours(capsys, monkeypatch, tmp_path, make, said):
+    ic.Sequential([ic.Input((8, 1)), layers.Conv1D(2, 3)]).save(tmp_path / "m.keras")
+    make(tmp_path / "x.npy")
+    given = (str(tmp_path / "m.keras"), str(tmp_path / "x.npy"))
+    code, _, err = run(capsys, monkeypatch, "activations", *given)
+    assert code == 2
+    assert said in err
+    assert "pickle" not in err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import signal
 import sys
+import traceback
 import warnings
 from dataclasses import dataclass
 from importlib.metadata import version as version_of
@@ -77,7 +78,8 @@ def main() -> None:
             app(obj=options)
     except (IsoconvError, OSError) as error:
         if options.debug:
-            raise
+            traceback.print_exc()
+            sys.exit(MISTAKE)
         console = errors()
         console.print(f"Error: {_said(error)}", style="red", markup=False)
         console.print("isoconv --debug COMMAND ... shows where it happened.", style="dim")

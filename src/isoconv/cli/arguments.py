@@ -94,11 +94,14 @@ def model(path: Path) -> Model:
 
 def array(path: Path) -> Any:
     """The array of a .npy file, read from there as it is needed; those of a .npz file by name."""
+    expected = "a .npy or .npz file of numbers"
     if not path.is_file():
-        raise FileError(explain(str(path), "no such file", "a .npy or .npz file of numbers"))
+        what = "a folder" if path.is_dir() else "no such file"
+        raise FileError(explain(str(path), what, expected))
     try:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         found = dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
     except (ValueError, OSError, EOFError) as error:
-        raise FileError(explain(str(path), str(error), "a .npy or .npz file of numbers")) from error
+        what = "one of another kind, or a damaged one"
+        raise FileError(explain(str(path), what, expected)) from error
     return found

@@ -26,8 +26,9 @@ _DOMAINS = ("", "ai.onnx")
 
 def parse(data: bytes, name: str) -> Any:
     """The model of a file's bytes; FileError where they are none."""
+    package = onnx()
     try:
-        model = onnx().ModelProto.FromString(data)
+        model = package.ModelProto.FromString(data)
     except Exception as error:  # the class depends on protobuf's implementation
         raise FileError(f"{name}: no ONNX file, or a damaged one ({error}).") from error
     if not model.graph.node and not model.graph.output:
