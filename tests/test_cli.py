@@ -104,7 +104,7 @@ def test_debug_shows_where_and_leaves_the_exit_code(capsys, monkeypatch):
 
 def test_a_pipe_closed_early_is_no_error():
     environment = os.environ | {"COLUMNS": "80"}
-    program = f"{sys.executable} -c 'from isoconv.cli import main; main()'"
+    program = f"{sys.executable} -m isoconv"
     command = f"{program} --help | true; {program} demo --help | head -1"
     result = subprocess.run(
         ["bash", "-c", command], capture_output=True, text=True, env=environment, check=True

@@ -231,7 +231,7 @@ def test_mistakes_are_explained_without_a_traceback(isoconv, saved, arguments, m
 
 
 def test_output_without_a_terminal_or_anyone_reading():
-    program = [sys.executable, "-c", "from isoconv.cli import main; main()"]
+    program = [sys.executable, "-m", "isoconv"]
     command = [*program, "explain", "Conv1D(64, 3)", "-i", "600x300"]
     whole = subprocess.run(command, capture_output=True, text=True, check=True)
     assert whole.stderr == ""

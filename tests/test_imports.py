@@ -43,6 +43,7 @@ ORDER = [
     (8, ["demo", "doctor", "explaining", "racing", "bench", "distributed"]),
     (8, ["drawing"]),
     (9, ["cli"]),
+    (9, ["__main__"]),
 ]
 
 # What a room must not import although it is on a lower line, by the name of the importing room.
