@@ -364,6 +364,27 @@ def exit_while_busy() -> None:
 
 
 # Faults planted in the code, and the check that must find each.
+def check_each_begins_with_its_part(parallel: Parallel) -> None:
+    """Each waits in its first task for the others, so that nobody helps before all have begun."""
+    caller = threading.get_ident()
+    for _ in range(5):
+        first: dict[int, int] = {}
+        met = threading.Barrier(2)
+
+        def task(begin: int, end: int, first=first, met=met) -> None:
+            if first.setdefault(threading.get_ident(), begin) == begin:
+                met.wait(LONG)
+
+        with in_python(task) as kernel:
+            parallel(kernel, 0, 10, 1, 2)
+        assert sorted(first.values()) == [0, 5]
+        assert first[caller] == 0
+
+
+def each_begins_with_its_part() -> None:
+    check_each_begins_with_its_part(sharing())
+
+
 FAULTS: dict[str, tuple[str, str, Callable[[Parallel], None]]] = {
     "nobody is waited for": (
         "%finished = icmp eq i64 %joined, 0",
@@ -376,14 +397,24 @@ FAULTS: dict[str, tuple[str, str, Callable[[Parallel], None]]] = {
         partial(check_workers_come_and_are_waited_for, patience=1.0),
     ),
     "the last part is too long": (
-        "call i64 @llvm.smin.i64(i64 %full, i64 %tasks)",
+        "call i64 @llvm.smin.i64(i64 %full, i64 %last)",
         "add i64 %full, 0",
         check_every_task_once,
     ),
     "the first part begins too early": (
-        "store atomic i64 0, ptr %next",
-        "store atomic i64 -1, ptr %next",
+        "store atomic i64 0, ptr %count",
+        "store atomic i64 -1, ptr %count",
         check_every_task_once,
+    ),
+    "nobody helps with the parts of others": (
+        "%stop = add i64 %number, %parts",
+        "%stop = add i64 %number, 1",
+        check_every_task_once,
+    ),
+    "all threads begin with the first part": (
+        "call void @share(ptr %ctl, i64 %number)",
+        "call void @share(ptr %ctl, i64 0)",
+        check_each_begins_with_its_part,
     ),
 }
 
@@ -408,6 +439,7 @@ CASES = [
     many_short_jobs,
     several_callers,
     workers_come_and_are_waited_for,
+    each_begins_with_its_part,
     at_most_so_many_threads,
     one_thread,
     started_when_needed,

@@ -10,16 +10,21 @@ from collections.abc import Callable
 
 from isoconv.codegen.emit import Builder, Value
 from isoconv.codegen.flags import flush_denormals, keep_denormals, restore
-from isoconv.codegen.pool import TAKE_TASKS
+from isoconv.codegen.pool import MOST_PARTS, OPEN_PARTS, PART, TAKE_TASKS
 from isoconv.plan.machine import Machine
+
+# In a job, after its five words: how many threads have come; then how many tasks are taken.
+_ARRIVED, _TAKEN = 40, 128
+_SIZE = _TAKEN + MOST_PARTS * PART
 
 _TEXT = """
 declare i64 @llvm.smin.i64(i64, i64)
 
+{OPEN_PARTS}
 define void @parallel(ptr %ctl, ptr %kernel, ptr %args, i64 %tasks, i64 %grain, i64 %limit) {{
 entry:
 {SLOTS}
-  %job = alloca [5 x i64], align 128
+  %job = alloca [{WORDS} x i64], align 128
   %begin = load atomic ptr, ptr %ctl monotonic, align 8
   %missing = icmp eq ptr %begin, null
   %whole = icmp sle i64 %tasks, %grain
@@ -41,8 +46,10 @@ share:
   store i64 %tasks, ptr %tasks.at, align 8
   %grain.at = getelementptr i64, ptr %job, i64 3
   store i64 %grain, ptr %grain.at, align 8
-  %next = getelementptr i64, ptr %job, i64 4
-  store i64 0, ptr %next, align 8
+  %arrived = getelementptr i8, ptr %job, i64 {ARRIVED}
+  store i64 0, ptr %arrived, align 8
+  %taken = getelementptr i8, ptr %job, i64 {TAKEN}
+  call void @open_parts(ptr %job, ptr %taken, i64 %limit)
   ; A thread that the runtime starts now begins as its starter is.
 {KEEP}
   ; All threads each time: a runtime ends those that a smaller team has no use for.
@@ -57,7 +64,9 @@ done:
 define internal void @take_part(ptr %job) {{
 entry:
 {FLUSH}
-  %next = getelementptr i64, ptr %job, i64 4
+  %taken = getelementptr i8, ptr %job, i64 {TAKEN}
+  %arrived = getelementptr i8, ptr %job, i64 {ARRIVED}
+  %number = atomicrmw add ptr %arrived, i64 1 monotonic
 {TAKE}
 {RESTORE}
   ret void
@@ -77,7 +86,14 @@ def emit(machine: Machine) -> str:
         "RESTORE": back,
     }
     joined = {name: "\n".join(lines) for name, lines in parts.items()}
-    text = _TEXT.format(**joined, TAKE=TAKE_TASKS)
+    text = _TEXT.format(
+        **joined,
+        TAKE=TAKE_TASKS,
+        OPEN_PARTS=OPEN_PARTS,
+        WORDS=_SIZE // 8,
+        ARRIVED=_ARRIVED,
+        TAKEN=_TAKEN,
+    )
     return "\n".join([*member.declared.values(), text])
 
 

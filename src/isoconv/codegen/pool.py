@@ -19,12 +19,15 @@ SYMBOL = "parallel"
 # The control block, by bytes. Words that different threads write stand 128 bytes apart, as
 # processors fetch lines in pairs. First what is fixed: threads to have, functions of libc.
 WANTED, SYSCALL, CREATE, DETACH = 0, 8, 16, 24
-# Then what changes, all of it zero at the start: the caller's lock and the threads there are,
-LOCK, STARTED = 128, 136
+# Then what changes, all of it zero at the start: the caller's lock, the threads there are and those
+# that have a number,
+LOCK, STARTED, NUMBERED = 128, 136, 144
 STATE, SLEEPERS = 256, 384
-# and the job: kernel, its arguments, tasks, grain; the first task that nobody took.
-JOB, NEXT = 512, 640
-SIZE = 768
+# and the job: kernel, its arguments, tasks, grain, parts; how many tasks of each part are taken.
+JOB, TAKEN = 512, 640
+# Parts lie as far apart; a job has this many at most.
+PART, MOST_PARTS = 128, 16
+SIZE = TAKEN + MOST_PARTS * PART
 CHANGING = LOCK
 
 MOST_WORKERS = 1023
@@ -58,9 +61,11 @@ _PROCESSORS = {
 }
 _PROCESSORS["arm64"] = _PROCESSORS["aarch64"]
 
-# What each thread of a job does, up to the label `done`. %job: the kernel, its arguments, tasks and
-# grain, a word each; %next: where the first task stands that nobody took.
-TAKE_TASKS = """\
+# What each thread of a job does, up to the label `done`. %job: the kernel, its arguments, tasks,
+# grain and parts, a word each; %taken: where it stands how many tasks of each part are taken;
+# %number: that of the thread. It begins with a part of its own, the same in each job (what a kernel
+# reads, the one before often wrote on the same processor), and then helps with the others.
+TAKE_TASKS = f"""\
   %kernel = load ptr, ptr %job, align 8
   %args.at = getelementptr i8, ptr %job, i64 8
   %args = load ptr, ptr %args.at, align 8
@@ -68,21 +73,66 @@ TAKE_TASKS = """\
   %tasks = load i64, ptr %tasks.at, align 8
   %grain.at = getelementptr i8, ptr %job, i64 24
   %grain = load i64, ptr %grain.at, align 8
-  br label %take
+  %parts.at = getelementptr i8, ptr %job, i64 32
+  %parts = load i64, ptr %parts.at, align 8
+  %stop = add i64 %number, %parts
+  br label %part
+part:
+  %which = phi i64 [ %number, %entry ], [ %another, %empty ]
+  %here = urem i64 %which, %parts
+  %before = mul i64 %tasks, %here
+  %first = udiv i64 %before, %parts
+  %through = add i64 %before, %tasks
+  %last = udiv i64 %through, %parts
+  %place = mul i64 %here, {PART}
+  %count = getelementptr i8, ptr %taken, i64 %place
+  br label %look
+look:
+  %seen = load atomic i64, ptr %count monotonic, align 8
+  %left = sub i64 %last, %first
+  %some = icmp slt i64 %seen, %left
+  br i1 %some, label %take, label %empty
 take:
-  %begin = atomicrmw add ptr %next, i64 %grain monotonic
-  %more = icmp slt i64 %begin, %tasks
-  br i1 %more, label %run, label %done
+  %got = atomicrmw add ptr %count, i64 %grain monotonic
+  %begin = add i64 %first, %got
+  %more = icmp slt i64 %begin, %last
+  br i1 %more, label %run, label %empty
 run:
   %full = add i64 %begin, %grain
-  %end = call i64 @llvm.smin.i64(i64 %full, i64 %tasks)
+  %end = call i64 @llvm.smin.i64(i64 %full, i64 %last)
   call void %kernel(ptr %args, i64 %begin, i64 %end)
-  br label %take
+  br label %look
+empty:
+  %another = add i64 %which, 1
+  %all = icmp eq i64 %another, %stop
+  br i1 %all, label %done, label %part
 done:"""
+
+# Makes a job one of so many threads, in parts of which nothing is taken.
+OPEN_PARTS = f"""\
+define internal void @open_parts(ptr %job, ptr %taken, i64 %threads) {{
+entry:
+  %parts = call i64 @llvm.smin.i64(i64 %threads, i64 {MOST_PARTS})
+  %parts.at = getelementptr i8, ptr %job, i64 32
+  store i64 %parts, ptr %parts.at, align 8
+  br label %next
+next:
+  %part = phi i64 [ 0, %entry ], [ %following, %next ]
+  %place = mul i64 %part, {PART}
+  %count = getelementptr i8, ptr %taken, i64 %place
+  store atomic i64 0, ptr %count monotonic, align 8
+  %following = add i64 %part, 1
+  %more = icmp slt i64 %following, %parts
+  br i1 %more, label %next, label %done
+done:
+  ret void
+}}
+"""
 
 _TEXT = """
 declare i64 @llvm.smin.i64(i64, i64)
 
+{OPEN_PARTS}
 define void @parallel(ptr %ctl, ptr %kernel, ptr %args, i64 %tasks, i64 %grain, i64 %limit) {{
 entry:
   %whole = icmp sle i64 %tasks, %grain
@@ -99,8 +149,8 @@ several:
 try:
   %lock = getelementptr i8, ptr %ctl, i64 {LOCK}
   %taking = cmpxchg ptr %lock, i32 0, i32 1 acquire monotonic
-  %taken = extractvalue {{i32, i1}} %taking, 1
-  br i1 %taken, label %staff, label %alone
+  %mine = extractvalue {{i32, i1}} %taking, 1
+  br i1 %mine, label %staff, label %alone
 staff:
   %started.at = getelementptr i8, ptr %ctl, i64 {STARTED}
   %before = load i64, ptr %started.at, align 8
@@ -118,8 +168,9 @@ publish:
   store i64 %tasks, ptr %tasks.at, align 8
   %grain.at = getelementptr i8, ptr %job, i64 24
   store i64 %grain, ptr %grain.at, align 8
-  %next = getelementptr i8, ptr %ctl, i64 {NEXT}
-  store atomic i64 0, ptr %next monotonic, align 8
+  %taken = getelementptr i8, ptr %ctl, i64 {TAKEN}
+  %threads = add i64 %seats, 1
+  call void @open_parts(ptr %job, ptr %taken, i64 %threads)
   %state = getelementptr i8, ptr %ctl, i64 {STATE}
   %closed = load atomic i64, ptr %state monotonic, align 8
   %generation = add i64 %closed, {GENERATION}
@@ -144,7 +195,7 @@ wake:
   %woken = call i64 (i64, ...) %syscall(i64 {FUTEX}, ptr %word, i64 {WAKE}, i64 %needed)
   br label %work
 work:
-  call void @share(ptr %ctl)
+  call void @share(ptr %ctl, i64 0)
   %closing = atomicrmw and ptr %state, i64 {NO_SEATS} acq_rel
   br label %wait
 wait:
@@ -179,10 +230,10 @@ none:
   ret void
 }}
 
-define internal void @share(ptr %ctl) {{
+define internal void @share(ptr %ctl, i64 %number) {{
 entry:
   %job = getelementptr i8, ptr %ctl, i64 {JOB}
-  %next = getelementptr i8, ptr %ctl, i64 {NEXT}
+  %taken = getelementptr i8, ptr %ctl, i64 {TAKEN}
 {TAKE}
   ret void
 }}
@@ -228,6 +279,9 @@ entry:
   %sleepers = getelementptr i8, ptr %ctl, i64 {SLEEPERS}
   %syscall.at = getelementptr i8, ptr %ctl, i64 {SYSCALL}
   %syscall = load ptr, ptr %syscall.at, align 8
+  %numbered = getelementptr i8, ptr %ctl, i64 {NUMBERED}
+  %others = atomicrmw add ptr %numbered, i64 1 monotonic
+  %number = add i64 %others, 1
   %blocked = call i64 (i64, ...) %syscall(i64 {SIGPROCMASK}, i64 0, ptr %signals, ptr null, i64 8)
   br label %watch
 watch:
@@ -248,7 +302,7 @@ join:
   %joined = extractvalue {{i64, i1}} %joining, 1
   br i1 %joined, label %work, label %wait
 work:
-  call void @share(ptr %ctl)
+  call void @share(ptr %ctl, i64 %number)
   %left = atomicrmw sub ptr %state, i64 1 release
   br label %watch
 wait:
@@ -283,7 +337,9 @@ def emit(machine: Machine) -> str:
         STATE=STATE,
         SLEEPERS=SLEEPERS,
         JOB=JOB,
-        NEXT=NEXT,
+        NUMBERED=NUMBERED,
+        TAKEN=TAKEN,
+        OPEN_PARTS=OPEN_PARTS,
         TAKE=TAKE_TASKS,
         GENERATION=1 << 32,
         SEATS=0xFFFF << 16,
