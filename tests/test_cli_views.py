@@ -267,3 +267,58 @@ def test_what_is_no_array_is_said_in_words_of_ours(capsys, monkeypatch, tmp_path
     assert code == 2
     assert said in err
     assert "pickle" not in err
+
+
+MISTAKES = {
+    "another size": (("rewrite", "model.keras", "--to", "Conv2D", "-i", "31x3"), "shape (30, 3)"),
+    "of a race": (("race", "model.keras", "-i", "31x3"), "shape (30, 3)"),
+    "no size": (("equivalent", "ReLU()", "ReLU()"), "Add: --input"),
+    "a file of forms": (("forms", "model.keras", "-i", "30x3"), "rewrite"),
+    "no such picture": (("race", "ReLU()", "-i", "9", "--plot", "a.bmp"), "expected .svg, .png"),
+    "no such folder": (("convert", "model.keras", "no/a.h5"), "a folder that is there"),
+    "too many": (("race", "ReLU()", "-i", "9", "--threads", "100000"), "1024"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_are_told_before_anything_is_done(isoconv, saved, name):
+    command, said = MISTAKES[name]
+    code, out, err = isoconv(*command)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+def test_a_missing_matplotlib_is_told_before_a_race(isoconv, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, out, err = isoconv("race", "Conv1D(2, 3)", "-i", "9x1", "--plot", "a.svg")
+    assert (code, out) == (2, "")
+    assert "isoconv[plot]" in err
+
+
+def test_model_files_are_compared(isoconv, saved):
+    model, _ = saved
+    assert isoconv("equivalent", "model.keras", "model.keras", "--weights", "given")[0] == 0
+    model.layers[0].bias.assign(np.ones(4, "float32"))
+    model.save("other.h5")
+    assert isoconv("equivalent", "model.keras", "other.h5")[0] == 0
+    code, out, _ = isoconv("equivalent", "model.keras", "other.h5", "--weights", "given")
+    assert code == 1
+    assert "different" in out
+
+
+def test_a_conversion_fits_the_terminal(isoconv):
+    x = ic.Input((30, 3))
+    y = layers.BatchNormalization(name="a_long_name_of_a_block_of_layers.normalization")(x)
+    y = layers.Conv1D(4, 3)(y)
+    ic.Model(x, y).save("model.h5")
+    code, out, _ = isoconv("convert", "model.h5", "model.onnx")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    assert "moving_variance" in out
+
+
+def test_a_cache_that_cannot_be_is_told(isoconv, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in ("/proc/none/here", str(tmp_path / "file/here")):
+        monkeypatch.setenv("ISOCONV_CACHE_DIR", folder)
+        assert "not used" in isoconv("cache")[1]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
-from textwrap import wrap
+from textwrap import TextWrapper, wrap
 
 WIDTH = 80
 
@@ -53,9 +54,15 @@ def _table(section: Section) -> list[str]:
     return lines
 
 
+class _Fields(TextWrapper):
+    """Breaks lines between words, and within them after / and -, as names of weights have them."""
+
+    wordsep_re = re.compile(r"(\s+|(?<=/)(?=\w)|(?<=[a-z]-)(?=[a-z]))")
+
+
 def _row(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> list[str]:
     """A row as one line, or as many as its longest field needs."""
-    broken = [wrap(text, max(width, 1)) for text, width in zip(row, widths, strict=True)]
+    broken = [_Fields(max(width, 1)).wrap(text) for text, width in zip(row, widths, strict=True)]
     lines = []
     for index in range(max(1, *map(len, broken))):
         fields = []

@@ -1,5 +1,7 @@
 """`isoconv.forms` and `isoconv.rewrite`: what they list, what they give, what they refuse."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -129,6 +131,24 @@ def test_all_layers_of_a_model_are_rewritten_that_can_be() -> None:
     assert len(other.rules) == 6
     for ours, theirs in zip(other(x), model(x), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_a_model_without_a_way_is_told_by_its_name() -> None:
+    model = isoconv.Sequential([isoconv.Input((9, 3)), layers.ReLU()], name="plain")
+    with pytest.raises(ArgumentError, match=r"no known way from any layer of plain to Dense\. The"):
+        isoconv.rewrite(model, "Dense")
+
+
+def test_a_toeplitz_matrix_of_long_kernels_takes_little_more_than_itself() -> None:
+    layer, x = layers.Conv1D(1, 256, strides=64), drawn(1, 8_000, 1)
+    tracemalloc.start()
+    other = isoconv.rewrite(layer, "toeplitz", (8_000, 1))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    (matrix,) = (each.kernel for each in other.layers if isinstance(each, layers.Dense))
+    assert matrix.shape == (8_000, 122)
+    assert peak < 5 * matrix.numpy().nbytes
+    np.testing.assert_allclose(other(x), layer(x), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(

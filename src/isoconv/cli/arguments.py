@@ -10,7 +10,7 @@ import typer
 
 from isoconv import spec
 from isoconv.errors import ArgumentError, FileError, ShapeError, explain
-from isoconv.explaining.tracing import chain
+from isoconv.explaining.tracing import chain, fit
 from isoconv.layers.base import Layer
 from isoconv.models.model import Model
 from isoconv.models.saving import load_model
@@ -35,6 +35,10 @@ Target = Annotated[
     ),
 ]
 
+Threads = Annotated[
+    int | None, typer.Option(min=1, max=1024, help="Threads of each; all CPUs if left out.")
+]
+
 
 def shape(text: str) -> tuple[int | None, ...]:
     """A shape written as 600x300 or 80; a ?, as in ?x300, stands for every size."""
@@ -52,8 +56,11 @@ def shapes(texts: list[str] | None) -> Any:
 
 def needed(sizes: Any, target: Any) -> Any:
     """The sizes that were given; None only where the target, read from a file, knows them."""
-    if sizes is None and getattr(target, "network", None) is None:
+    drawn = getattr(target, "network", None) is not None
+    if sizes is None and not drawn:
         raise ShapeError(explain("--input", "none", "the input's sizes", "Add: --input 600x300"))
+    if sizes is not None and drawn:
+        fit(target, sizes if isinstance(sizes, list) else [sizes])
     return sizes
 
 
@@ -62,8 +69,16 @@ def layer_or_model(text: str) -> Layer:
     return model(Path(text)) if is_file(text) else chain(spec.layers(text))
 
 
+def compared(text: str) -> Model | str:
+    """What one side of a comparison is: the model in a file, or the text that names layers."""
+    return model(Path(text)) if is_file(text) else text
+
+
 def one_layer(text: str) -> Layer:
     """The only layer that the text names."""
+    if is_file(text):
+        remedy = "isoconv rewrite and isoconv race take files"
+        raise ArgumentError(explain("layer", f"the file {text}", "one layer, as text", remedy))
     found = spec.layers(text)
     if len(found) != 1:
         raise ArgumentError(explain("layer", repr(text), "one layer, such as Conv1D(64, 3)"))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from isoconv import equivalence, spec
-from isoconv.cli import arguments
+from isoconv.cli import arguments, pictures
 from isoconv.cli.app import COMPARE, NO, app, errors
 from isoconv.cli.output import Json, print_json, there
 from isoconv.conversion import forms as conversion
@@ -20,26 +20,35 @@ from isoconv.sections import Section, as_text, size
 
 @app.command(rich_help_panel=COMPARE)
 def equivalent(
-    a: Annotated[str, typer.Argument(metavar="SPEC", help='Such as "Conv1D(64, 3)".')],
-    b: Annotated[str, typer.Argument(metavar="SPEC", help='Such as "Conv2D(64, (3, 300))".')],
+    a: arguments.Target,
+    b: arguments.Target,
     shape: Annotated[
-        str, typer.Option("--input", help="The input of the first, without the batch: 600x300.")
-    ],
-    other: Annotated[
-        str | None, typer.Option(help="The input of the second, if it is shaped otherwise.")
+        str | None,
+        typer.Option("--input", "-i", help="The first's input, without the batch: 600x300."),
     ] = None,
-    weights: Annotated[str, typer.Option(help="Specs have free weights.")] = "free",
+    other: Annotated[
+        str | None, typer.Option(help="The second's input, if it is shaped otherwise.")
+    ] = None,
+    weights: Annotated[
+        str,
+        typer.Option(help="free: for all weights; given: with those that the model files hold."),
+    ] = "free",
     json: Json = False,
 ) -> None:
-    """Say whether two layers, or chains of them joined by >, are the same function, and why.
+    """Say whether two layers, chains of them joined by >, or models are the same function, and why.
 
     The exit code is 0 if they are equal, 1 if not, and 2 for what cannot be compared.
 
-    Example: isoconv equivalent "Conv1D(8, 3)" "Conv2D(8, (3, 5))" --input 9x5 --other 9x5x1
+    Examples:
+
+    isoconv equivalent "Conv1D(8, 3)" "Conv2D(8, (3, 5))" --input 9x5 --other 9x5x1
+
+    isoconv equivalent model.keras model.onnx --weights given
     """
-    found = equivalence.equivalent(
-        a, b, arguments.shape(shape), arguments.shape(other) if other else None, weights
-    )
+    first, second = arguments.compared(a), arguments.compared(b)
+    sizes = arguments.needed(arguments.shape(shape) if shape else None, first)
+    others = arguments.shape(other) if other else None
+    found = equivalence.equivalent(first, second, sizes, others, weights)
     if json:
         print_json(found.as_dict())
     else:
@@ -74,7 +83,7 @@ def forms(
         row = " ".join(rule.number for rule in form.rules) or "-"
         rows.append((form.name, row, f"{form.params:,}", macs, memory))
     used = {rule.number: rule for form in found for rule in form.rules}
-    title = f"{len(found)} equal forms of {layer} on {shape}"
+    title = f"{len(found)} equal form{'s' * (len(found) > 1)} of {layer} on {shape}"
     sections = [Section(title, (), rows, True, (2, 3, 4))]
     if used:
         sections.append(Section("Rules", (), _rules(list(used.values()))))
@@ -144,16 +153,11 @@ def race(
         list[str] | None,
         typer.Option(help="More layers on the same input to time. May be repeated."),
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of each; all CPUs if left out.")
-    ] = None,
+    threads: arguments.Threads = None,
     seconds: Annotated[
         float, typer.Option(min=0.0, help="For which each is timed, at least.")
     ] = 0.3,
-    plot: Annotated[
-        Path | None,
-        typer.Option(dir_okay=False, callback=there, help="A picture to write: .png or .svg."),
-    ] = None,
+    plot: pictures.Bars = None,
     memory: Annotated[
         bool, typer.Option(help="Measure memory too, which takes some seconds for each.")
     ] = True,
@@ -181,13 +185,12 @@ def race(
             on_entry=lambda what: status.update(what),
         )
     if plot is not None:
-        found.plot().savefig(plot, dpi=120)
+        pictures.write(found.plot(), plot)
     if json:
         print_json(found.as_data())
         return
     typer.echo(str(found))
-    if plot is not None:
-        typer.echo(f"\nWritten: {plot}")
+    typer.echo(pictures.told(plot), nl=plot is not None)
 
 
 def _form(form: conversion.Form) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from isoconv.cli.app import COMPARE, app
-from isoconv.cli.output import Json, print_json
+from isoconv.cli.output import Json, print_json, there
 from isoconv.interop import conversion
 
 
@@ -18,7 +18,10 @@ def convert(
         Path, typer.Argument(metavar="MODEL_IN", exists=True, dir_okay=False, help="To read.")
     ],
     target: Annotated[
-        Path, typer.Argument(metavar="MODEL_OUT", dir_okay=False, help="To write, or replace.")
+        Path,
+        typer.Argument(
+            metavar="MODEL_OUT", dir_okay=False, callback=there, help="To write, or replace."
+        ),
     ],
     model: Annotated[
         Path | None,

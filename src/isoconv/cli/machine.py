@@ -14,6 +14,7 @@ from isoconv import doctor as examination
 from isoconv.bench.chart import roof_chart
 from isoconv.bench.tables import tables
 from isoconv.cli.app import MACHINE, NO, app, errors
+from isoconv.cli.arguments import Threads
 from isoconv.cli.output import Json, as_json, print_json, there, write
 from isoconv.runtime import cache as kept
 from isoconv.sections import Section, as_text, duration, size
@@ -28,9 +29,7 @@ def bench(
     only: Annotated[
         str | None, typer.Option(help="Only cases with this in their name, such as text3gram.")
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of each; all CPUs if left out.")
-    ] = None,
+    threads: Threads = None,
     seconds: Annotated[
         float, typer.Option(min=0.0, help="How long each is timed in each case.")
     ] = 0.5,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,21 +10,32 @@ import typer
 
 from isoconv import drawing
 from isoconv.cli.output import progress, there
+from isoconv.drawing.picture import FIGURES, can_write
 from isoconv.explaining.tracing import layer_within
 from isoconv.layers.base import Layer
 from isoconv.models.model import Model
+from isoconv.optional import require
 
 _MOVING = (".gif", ".html")
 
 _STILL = "Write a picture too: .svg, .png or .pdf"
 
 
-def _option(words: str) -> Any:
-    return typer.Option(metavar="FILE", dir_okay=False, callback=there, help=words)
+def _option(words: str, check: Callable[[Path | None], Path | None] = there) -> Any:
+    return typer.Option(metavar="FILE", dir_okay=False, callback=check, help=words)
+
+
+def _bars(path: Path | None) -> Path | None:
+    """A picture after long work: what would keep it from being written is said before."""
+    if path is not None:
+        can_write(path, FIGURES)
+        require("matplotlib", "plot")
+    return there(path)
 
 
 Still = Annotated[Path | None, _option(f"{_STILL}.")]
 Picture = Annotated[Path | None, _option(f"{_STILL}; of a layer .gif and .html, which move.")]
+Bars = Annotated[Path | None, _option(f"{_STILL}.", _bars)]
 
 
 def explained(

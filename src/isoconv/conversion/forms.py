@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -98,12 +97,12 @@ def rewrite(layer_or_model: Layer, to: str, input_shape: Any = None) -> Model:
         model.drawn_network()
         result = merged(model) if word == "merged" else converted(model, partial(_to, word=word))
         if result is None:
-            raise _no_way(model.layers, word, to)
+            raise _no_way(f"any layer of {model.name}", word, to)
         return result
     shape = _shape(layer_or_model, input_shape, "rewrite")
     found = _to(layer_or_model, shape, word)
     if found is None:
-        raise _no_way([layer_or_model], word, to)
+        raise _no_way(describe(layer_or_model), word, to)
     return _form(found, shape, layer_or_model).model
 
 
@@ -134,9 +133,8 @@ def _known_word(to: Any) -> str:
     raise ArgumentError(explain("rewrite: to", repr(to), expected, remedy))
 
 
-def _no_way(layers: Sequence[Layer], word: str, to: str) -> ArgumentError:
+def _no_way(shown: str, word: str, to: str) -> ArgumentError:
     """What to say where no chain of rules ends at the form wanted."""
-    shown = ", ".join(describe(layer) for layer in layers)
     fitting = [
         rule for rule in ALL if rule.to == word or word in rule.after.lower().replace(" ", "")
     ]

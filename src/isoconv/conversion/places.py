@@ -268,17 +268,21 @@ def _toeplitz(layer: Any, axes: Sequence[Axis], sizes: Sequence[int]) -> Array:
     """The matrix of a convolution between flat inputs and flat outputs."""
     matrix = kernel(layer)
     for axis, length in zip(axes, sizes, strict=False):
-        matrix = np.tensordot(matrix, _meetings(axis, length), ([0], [1]))
+        matrix = _spread(matrix, axis, length)
     # [c, f, (i, o) an axis] to [i..., c, o..., f].
     ins, outs = range(2, matrix.ndim, 2), range(3, matrix.ndim, 2)
     return matrix.transpose(*ins, 0, *outs, 1).reshape(prod(sizes), -1)
 
 
-def _meetings(axis: Any, length: int) -> Array:
-    """[i, k, o]: 1 where output o meets input i at tap k."""
-    i, k, o = np.ogrid[0:length, 0 : axis.taps, 0 : axis.output(length)]
-    meets: Array = i == o * axis.stride + k * axis.dilation - axis.low
-    return meets.astype(np.float32)
+def _spread(matrix: Array, axis: Any, length: int) -> Array:
+    """Of [k, ...] what is [..., i, o]: the weight of tap k where output o meets input i there."""
+    k, o = np.indices((axis.taps, axis.output(length))).reshape(2, -1)
+    i = o * axis.stride + k * axis.dilation - axis.low
+    k, o, i = (each[(i >= 0) & (i < length)] for each in (k, o, i))
+    taps = np.moveaxis(matrix, 0, -1)
+    found: Array = np.zeros((*taps.shape[:-1], length, axis.output(length)), matrix.dtype)
+    found[..., i, o] = taps[..., k]
+    return found
 
 
 RULES = (

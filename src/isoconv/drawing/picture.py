@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike
@@ -16,8 +17,10 @@ from isoconv.drawing.svg import svg
 from isoconv.errors import ArgumentError, FileError, explain
 
 _DOTS = 160
-_STILLS = (".png", ".pdf")
-_DRAWN = (".svg", ".html")
+
+PICTURES = (".svg", ".html", ".png", ".pdf", ".gif")
+FIGURES = (".svg", ".png", ".pdf")
+"""The ends of files that a Picture, and a Figure of matplotlib, can be written to."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +71,17 @@ def save(picture: Any, path: str | PathLike[str], on_frame: Progress | None = No
         raise FileError(explain(f"picture {target}", what, "a place to write to")) from error
 
 
+def can_write(target: Path, known: Sequence[str]) -> None:
+    """ArgumentError where the name of a file does not end in one of the known formats."""
+    if target.suffix.lower() not in known:
+        given, remedy = target.suffix or "no end", "Give the file one of these ends."
+        raise ArgumentError(explain(f"picture {target.name}", given, ", ".join(known), remedy))
+
+
 def _content(picture: Any, target: Path, on_frame: Progress | None) -> bytes:
     suffix = target.suffix.lower()
     mine = picture if isinstance(picture, Picture) else None
-    known = (*_DRAWN, *_STILLS, ".gif") if mine else (".svg", *_STILLS)
-    if suffix not in known:
-        remedy = "Give the file one of these ends."
-        raise ArgumentError(
-            explain(f"picture {target.name}", suffix or "no end", ", ".join(known), remedy)
-        )
+    can_write(target, PICTURES if mine else FIGURES)
     if mine and suffix == ".svg":
         return mine.svg().encode()
     if mine and suffix == ".html":

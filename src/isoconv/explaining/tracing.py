@@ -72,7 +72,7 @@ def prepared(layer: Layer, input_shape: Any) -> tuple[Layer, list[tuple[int, ...
             remedy = "Give input_shape with numbers for all sizes."
             raise ShapeError(explain("explain: input_shape", shape, "known sizes", remedy))
     if known:
-        _fit(layer, known, given)
+        fit(layer, given)
     elif not layer.built:
         layer = _copy(layer, given)
     return layer, given
@@ -93,13 +93,16 @@ def _shapes(value: Any) -> list[tuple[int, ...]]:
     return [tuple(value)]
 
 
-def _fit(layer: Layer, known: Sequence[Any], given: Sequence[Any]) -> None:
-    for tensor, want, shape in zip(_inputs(layer), known, given, strict=False):
-        agree = all(w is None or w == s for w, s in zip(want, shape, strict=False))
+def fit(model: Layer, given: Sequence[Any]) -> None:
+    """ShapeError where a drawn model takes other shapes than these; None is any size."""
+    inputs = _inputs(model)
+    for tensor, shape in zip(inputs, given, strict=False):
+        want = tuple(tensor.shape[1:])
+        agree = all(None in (w, s) or w == s for w, s in zip(want, shape, strict=False))
         if len(want) != len(shape) or not agree:
             raise ShapeError(explain(f"input '{tensor.name}'", f"shape {shape}", f"shape {want}"))
-    if len(known) != len(given):
-        raise ShapeError(explain("explain: input_shape", f"{len(given)} shapes", str(len(known))))
+    if len(inputs) != len(given):
+        raise ShapeError(explain(model.name, f"{len(given)} shapes", f"{len(inputs)} for inputs"))
 
 
 def _copy(layer: Layer, shapes: Sequence[tuple[int, ...]]) -> Layer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from isoconv.interop.torch.loading import load_state_dict
 from isoconv.interop.weight_map import WeightMap, WeightRow
 from isoconv.models import Model, formats, load_model
 from isoconv.ops import tree
+from isoconv.sections import Section, as_text
 
 Array = np.ndarray[Any, Any]
 
@@ -56,7 +58,14 @@ class Conversion:
     checks: tuple[Check, ...]
 
     def __str__(self) -> str:
-        return "\n".join([str(self.weights), "", *map(str, self.checks)])
+        """The table at 80 columns, with = for a name and nothing for a shape that stays."""
+        head, *rows = self.weights.table()
+        shown = [
+            (name, shape, "=" if to == name else to, "" if there == shape else there, how)
+            for name, shape, to, there, how in rows
+        ]
+        table = as_text([Section("", (), [head, *shown], True)])
+        return "\n".join([table, "", *map(str, self.checks)])
 
     def as_dict(self) -> dict[str, Any]:
         """The same as JSON data."""
@@ -306,13 +315,15 @@ def _own(path: Path, model: Model, alone: bool) -> list[tuple[str, Run]]:
 
 def _check(name: str, run: Run, path: Path, inputs: list[Array], expected: list[Array]) -> Check:
     try:
-        found = run(path, inputs)
+        with warnings.catch_warnings(action="ignore"):  # of frameworks, about what the file says
+            found = run(path, inputs)
     except IsoconvError as error:
         if run is _by_isoconv:
             raise
         return Check(name, None, str(error))
     except Exception as error:  # another framework's, which may not know all that the file has
-        return Check(name, None, f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
+        said = next(iter(str(error).strip().splitlines()), "no reason given")
+        return Check(name, None, f"{type(error).__name__}: {said}")
     if [each.shape for each in found] != [each.shape for each in expected]:
         return Check(name, float("inf"))
     pairs = list(zip(found, expected, strict=True))

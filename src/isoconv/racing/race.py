@@ -243,8 +243,9 @@ def _prepared(
 
 
 def _last_line(error: Exception) -> str:
-    """Of what a framework says, where it names the cause."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """Of what a framework says, where it names the cause; Keras lists the arguments after it."""
+    said = str(error).partition("\nArguments received by ")[0]
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     return shorten(lines[-1] if lines else "no reason given", 200)
 
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from isoconv import settings
 
@@ -123,10 +124,20 @@ def status() -> Status:
                 entries, size = entries + 1, size + length
                 damaged += not _is_sound(folder, name)
     except FileNotFoundError:
-        unused = None
+        unused = _in_the_way()
     except (OSError, _Refused) as error:
         unused = str(error)
     return Status(_shown_path(), unused, entries, size, limit, damaged)
+
+
+def _in_the_way() -> str | None:
+    """What keeps a folder that is not there from being made, if anything does."""
+    above = next(each for each in settings.cache_dir().absolute().parents if each.is_dir())
+    try:
+        with TemporaryDirectory(dir=above):
+            return None
+    except OSError as error:
+        return f"it cannot be made in {above} ({error.strerror})"
 
 
 def clear() -> Status:
