@@ -22,7 +22,7 @@ FIT = 300
 def witness(found: Refutation, side: Side, other: Side) -> Counterexample | None:
     """An input and weights of `side`, and the weights of `other` that come nearest.
 
-    None where the refutation names no weights.
+    None where the refutation names no weights, or no finite results of them.
     """
     if found.weights is None or found.entries is None:
         return None
@@ -33,6 +33,8 @@ def witness(found: Refutation, side: Side, other: Side) -> Counterexample | None
     theirs = results(other, points, nearest)
     # The first input is the smallest; only a difference larger than the fit's rounding counts.
     apart = np.abs(mine - theirs).max(1)
+    if not (np.isfinite(apart).all() and apart.any()):
+        return None
     row = int(np.argmax(apart > apart.max() / 2))
     place = int(np.argmax(np.abs(mine[row] - theirs[row])))
     shown = {
@@ -100,7 +102,8 @@ def with_bounds(side: Side, points: Array, weights: Sequence[Array]) -> tuple[Ar
 def _fitted(side: Side, points: Array, wanted: Array) -> list[Array]:
     """Weights under which the side comes near the wanted results at the points.
 
-    Exact for sides linear in their weights; others start from small numbers and improve.
+    Exact for sides linear in their weights; others start from small numbers and improve, going
+    less far where results would not be finite, as with negative variances.
     """
     sizes = [prod(variable.shape) for variable in side.weights]
     flat = np.zeros(sum(sizes))
@@ -115,10 +118,17 @@ def _fitted(side: Side, points: Array, wanted: Array) -> list[Array]:
             ],
             1,
         )
-        change = np.linalg.lstsq(slopes, (wanted - here).reshape(-1), rcond=None)[0]
-        flat = np.round(flat + change, 6)
+        missing = (wanted - here).reshape(-1)
+        if not (np.isfinite(slopes).all() and np.isfinite(missing).all()):
+            break
+        change = np.linalg.lstsq(slopes, missing, rcond=None)[0]
         if step == 0 and not slopes.any():
-            flat = np.resize([1.0, 2.0, -1.0], len(flat))
+            change = np.resize([1.0, 2.0, -1.0], len(flat)) - flat
+        for part in 2.0 ** -np.arange(12):
+            new = np.round(flat + part * change, 6)
+            if np.isfinite(results(side, points, parts_of(side, new))).all():
+                flat = new
+                break
     return parts_of(side, flat)
 
 

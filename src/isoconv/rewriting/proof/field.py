@@ -36,18 +36,22 @@ class Field:
         key = (float(value), dtype)
         if key not in self._numbers:
             rounded = float(np.asarray(value, dtype))
-            if isfinite(rounded) and abs(rounded) < 1e38:
+            if isfinite(rounded):
                 number = Fraction(rounded)
                 below = pow(number.denominator, -1, self.prime)
                 self._numbers[key] = number.numerator * below % self.prime
             else:
-                self._numbers[key] = int(self.open("extreme", np.sign(np.int64(rounded > 0))))
+                self._numbers[key] = int(self.open("extreme", _kind(np.float64(rounded))))
         return self._numbers[key]
 
     def exactly(self, values: Array) -> Array:
-        """The residues of finite numbers: m * 2^e for floats."""
+        """The residues of numbers: m * 2^e for floats, open ones for infinities and NaN."""
         if values.dtype.kind in "iub":
             return values.astype(np.int64) % self.prime
+        finite = np.isfinite(values)
+        if not finite.all():
+            known = self.exactly(np.where(finite, values, 0))
+            return np.where(finite, known, self.open("extreme", _kind(values)))
         mantissa, exponent = np.frexp(values.astype(np.float64))
         whole = np.ldexp(mantissa, 53).astype(np.int64) % self.prime
         exponents, place = np.unique(exponent, return_inverse=True)
@@ -115,3 +119,8 @@ class Field:
 
     def rank(self, matrix: Array) -> int:
         return len(self.reduce(matrix if matrix.shape[1] <= matrix.shape[0] else matrix.T)[1])
+
+
+def _kind(values: Any) -> Array:
+    """Which of the numbers that are not finite each is: 0 for -inf, 1 for inf, 2 for NaN."""
+    return np.where(np.isnan(values), 2, np.where(values > 0, 1, 0))

@@ -217,8 +217,7 @@ class Refuter:
             values, off = self.run(probes(self.a, 2, self.inputs), weights)
             wrong = np.argwhere((values + off < low) | (values - off > high))
             if len(wrong):
-                point, output = self._spot(*wrong[0])
-                entry = (point if point <= self.a.inputs else point - self.a.inputs, output)
+                entry = self._spot(*wrong[0])
                 why = f"no output leaves the range from {low:g} to {high:g}"
                 return Refutation(why, weights, (entry, None))
         return None

@@ -71,7 +71,7 @@ def _elementwise(field: Field, node: Node, *operands: Array) -> Array:
         case "mul" | "and", (x, y):
             result = x * y
         case "div", (x, y):
-            result = x * field.inverse(y)
+            result = x * _reciprocal(field, node.inputs[1], y)
         case "neg", (x,):
             result = -x
         case "not", (x,):
@@ -94,6 +94,23 @@ def _elementwise(field: Field, node: Node, *operands: Array) -> Array:
     return result
 
 
+_WRAPPING = frozenset(["add", "sub", "mul", "neg", "pow", "reduce_sum", "conv", "scatter_add"])
+
+
+def _constant(node: Node) -> bool:
+    """Whether a node depends on neither input nor weights."""
+    return all(each.op != "input" for each in needed([node], {}))
+
+
+def _reciprocal(field: Field, node: Node, y: Array) -> Array:
+    """1 / y for constants; else open, since what is divided by may be 0, where nothing cancels."""
+    if not _constant(node):
+        return field.open("reciprocal", y)
+    if not y.all():
+        raise NotUnderstoodError(f"a division by 0 in {node.origin or 'the program'}")
+    return field.inverse(y)
+
+
 def _pow(field: Field, node: Node, x: Array, y: Array) -> Array:
     exponent = node.inputs[1]
     while exponent.op in ("broadcast", "reshape", "cast"):
@@ -107,8 +124,22 @@ def _pow(field: Field, node: Node, x: Array, y: Array) -> Array:
 
 
 def _cast(field: Field, node: Node, x: Array) -> Array:
-    kinds = node.inputs[0].dtype[0], node.dtype[0]
-    return field.open("cut", x) if kinds == ("f", "i") else x
+    before, after = node.inputs[0].dtype, node.dtype
+    if after == "bool" != before:
+        return field.open("whether", x)
+    if before.startswith("float") and after.startswith("int"):
+        return field.open("cut", x)
+    # Sums and products of integers come round at their largest; of wider numbers they do not.
+    wider = before.startswith("int") and after not in (before, "int32")
+    if wider and any(map(_wraps, needed([node.inputs[0]], {}))) and not _constant(node):
+        return field.open("whole", x)
+    return x
+
+
+def _wraps(node: Node) -> bool:
+    """Whether a node is an integer that may come round."""
+    narrow = node.op == "cast" and (node.inputs[0].dtype, node.dtype) == ("int64", "int32")
+    return narrow or (node.op in _WRAPPING and node.dtype.startswith("int"))
 
 
 def _full(field: Field, node: Node) -> Array:
