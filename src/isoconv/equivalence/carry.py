@@ -42,14 +42,13 @@ class WeightMap:
                 self.names[0], (arrays[id(v)].reshape(-1) for v in self.source.weights), strict=True
             )
         )
-        found: dict[Node, Array] = {}
         for way in self.maps:
-            found |= carry(way, known)
+            known |= carry(way, known)
         result = []
         places = {id(v): node for v, node in zip(self.target.weights, self.names[1], strict=True)}
         for variable in variables(self.target):
             node = places.get(id(variable))
-            flat = found.get(node) if node is not None else None
+            flat = known.get(node) if node is not None else None
             new = np.zeros(variable.shape) if flat is None else flat.reshape(variable.shape)
             result.append(new.astype(variable.dtype))
         return result

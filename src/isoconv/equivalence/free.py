@@ -14,6 +14,7 @@ from isoconv.equivalence.sides import Shape, Side
 from isoconv.equivalence.witness import with_bounds, witness
 from isoconv.gradient import vjp
 from isoconv.ir.graph import Node, sort
+from isoconv.rewriting.proof import sharing
 from isoconv.rewriting.proof.blocks import Block
 from isoconv.rewriting.proof.compare import Comparer
 from isoconv.rewriting.proof.field import PRIMES, Array
@@ -77,6 +78,9 @@ class Free:
             if forth is None or back is None:
                 others = self._within(search)
                 forth, back = forth or others[0], back or others[1]
+        if forth is None or back is None:
+            others = self._within_unshared()
+            forth, back = forth or others[0], back or others[1]
         shapes = {
             node: variable.shape
             for side, block in ((self.a, self.left), (self.b, self.right))
@@ -124,20 +128,34 @@ class Free:
         ends = (self.left, self.right) if found.source is self.a else (self.right, self.left)
         return holds(self.comparer, *ends, list(found.maps))
 
-    def _within(self, search: Search) -> tuple[list[Map] | None, list[Map] | None]:
-        """The maps from a to b and from b to a, where every block has one."""
+    def _within(
+        self, search: Search, copies: tuple[sharing.Copies, sharing.Copies] = ({}, {})
+    ) -> tuple[list[Map] | None, list[Map] | None]:
+        """The maps from a to b and from b to a, where every block has one.
+
+        copies: of weights of a and of b, which the blocks have instead of them.
+        """
         forth = back = None
         if self.comparer.sought[0]:
             forth = search.way(lambda found: found.forth is not None)
         if self.comparer.sought[1]:
             back = search.way(lambda found: found.back is not None)
-        maps = None if forth is None else forth.forth()
-        others = None if back is None else back.back()
+        lent = [sharing.handed_out(each) for each in copies]
+        kept = [sharing.taken_back(each) for each in copies]
+        maps = None if forth is None else [*lent[0], *forth.forth(), *kept[1]]
+        others = None if back is None else [*lent[1], *back.back(), *kept[0]]
         if maps is not None and not holds(self.comparer, self.left, self.right, maps):
             maps = None
         if others is not None and not holds(self.comparer, self.right, self.left, others):
             others = None
         return maps, others
+
+    def _within_unshared(self) -> tuple[list[Map] | None, list[Map] | None]:
+        """The same with layers that are used several times as several layers."""
+        (left, mine), (right, theirs) = map(sharing.unshared, (self.left, self.right))
+        if not mine and not theirs:
+            return None, None
+        return self._within(Search(self.comparer, left, right), (mine, theirs))
 
     def _one_way(self, forth: list[Map] | None, back: list[Map] | None) -> Equivalence:
         fewer = self.left.parameters <= self.right.parameters

@@ -14,6 +14,7 @@ SYNTAX = "the same normal form: the index relations agree axis by axis"
 POINTS = "equal at random points modulo two primes"
 WEIGHTS = "each weight meets the same pairs of input and output (weight gradients at random points)"
 SOLVED = "the table of (input, output) pairs fits the weights of the other"
+SHARED = "a layer used several times is as many layers that hold the same weights"
 CORNER = "the weights stand in the corners of larger ones, zeros around them"
 
 SOME = 30

@@ -123,9 +123,9 @@ def holds(comparer: Comparer, a: Block, b: Block, maps: list[Map]) -> bool:
     for prime in range(len(PRIMES)):
         weights = {node: comparer.random(1, size_of(node), prime=prime) for node in a.order}
         start = comparer.random(1, a.inputs, prime=prime)
-        values: dict[Node, Array] = {}
+        values: dict[Node, Array] = dict(weights)
         for way in maps:
-            values |= comparer.apply(way, weights, prime)
+            values |= comparer.apply(way, values, prime)
         flat = [values.get(node, np.zeros((1, size_of(node)), np.int64)) for node in b.order]
         empty = np.zeros((1, 0), np.int64)
         left = comparer.value(a, start, np.concatenate([*weights.values(), empty], 1), prime)
