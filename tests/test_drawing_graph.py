@@ -139,3 +139,21 @@ def test_what_is_no_model_is_told():
         draw.model(layers.Dense(2))
     with pytest.raises(ArgumentError, match="Give input_shape"):
         draw.model(Written())
+
+
+def test_functions_in_a_row_are_one_box_up_to_where_they_part():
+    x = ic.Input((4, 3), name="x")
+    y = ic.ops.exp(ic.ops.relu(ic.ops.absolute(x)))
+    model = ic.Model(x, layers.Add(name="sum")([ic.ops.exp(y), ic.ops.sqrt(ic.ops.exp(y))]))
+    (scene,) = draw.model(model).scenes
+    boxes = [item for item in scene.items if isinstance(item, Box)]
+    names = {name_at(scene, box.x, box.y) for box in boxes}
+    assert names == {"Input", "absolute, relu, exp", "exp", "exp, sqrt", "Add"}
+
+
+def test_a_wide_graph_is_not_made_too_small_to_read():
+    x = ic.Input((8, 2), name="x")
+    model = ic.Model(x, layers.Concatenate()([layers.Conv1D(2, 1)(x) for _ in range(12)]))
+    wide, narrow = draw.model(model), draw.model(branches())
+    assert f"max(100%, {0.7 * wide.scenes[0].width:.0f}px)" in wide.svg()
+    assert "max-width: 100%" in narrow.svg()

@@ -26,7 +26,7 @@ OPTIONAL = {
     "openvino": "bench",
     "jax": "bench",
     "ai-edge-litert": "bench",
-    "keras": "test",
+    "keras": "bench",
 }
 """Packages that more can be done with, and the extra of isoconv that installs each."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 from isoconv import spec
@@ -21,8 +23,11 @@ from isoconv.models.network import Network, needed
 from isoconv.naming import shortened
 from isoconv.ops import tree
 
-_LONGEST, _NAME = 60, 36
+_LONGEST, _NAME = 44, 28
 _PAD = 12.0
+
+# Functions of one box, and the letters of a line of their names.
+_MOST_CALLS, _CALLS = 8, 28
 
 _FAMILIES = {
     "convolution": "convolution",
@@ -40,11 +45,14 @@ _FAMILIES = {
 
 @dataclass(frozen=True)
 class _Box:
-    """A node: its lines of text; within it, for a model, its own graph."""
+    """A node: its lines of text; within it, for a model, its own graph. calls: the functions that
+    it stands for, where it is no layer.
+    """
 
     lines: tuple[tuple[str, str], ...]
     style: str
     inner: Part | None = None
+    calls: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[float, float]:
@@ -91,12 +99,42 @@ def model(model: Model, input_shape: Any = None) -> Picture:
 
 def _graph(boxes: Sequence[_Box], edges: Sequence[tuple[int, int]]) -> Part:
     """The boxes at their places, with arrows."""
+    boxes, edges = _in_rows(boxes, edges)
     found = layered([box.size for box in boxes], edges)
     items: list[Item] = []
     for box, (x, y) in zip(boxes, found.centres, strict=True):
         items += box.items(x, y)
     items += [Line(route, "edge") for route in found.routes]
     return Part(tuple(items), found.width, found.height)
+
+
+def _in_rows(
+    boxes: Sequence[_Box], edges: Sequence[tuple[int, int]]
+) -> tuple[list[_Box], list[tuple[int, int]]]:
+    """Calls of functions that only follow one another as one box, of what the last one gives."""
+    before: list[list[int]] = [[] for _ in boxes]
+    readers = Counter(start for start, _ in edges)
+    for start, end in edges:
+        before[end].append(start)
+    found: list[_Box] = []
+    place: list[int] = []
+    for box, sources in zip(boxes, before, strict=True):
+        follows = len(sources) == 1 and readers[sources[0]] == 1 and box.calls
+        last = found[place[sources[0]]].calls if follows else ()
+        if 0 < len(last) < _MOST_CALLS:
+            place.append(place[sources[0]])
+            found[place[-1]] = _calls((*last, *box.calls), box.lines[-1][0])
+        else:
+            place.append(len(found))
+            found.append(box)
+    joined = [(place[start], place[end]) for start, end in edges if place[start] != place[end]]
+    return found, joined
+
+
+def _calls(names: tuple[str, ...], gives: str) -> _Box:
+    """A box of functions called one after the other."""
+    lines = [(line, "node name") for line in wrap(", ".join(names), _CALLS)]
+    return _Box((*lines, (gives, "node note")), "other", calls=names)
 
 
 def _of_network(network: Network) -> Part:
@@ -172,16 +210,15 @@ def _box(target: Any, name: str, shapes: Sequence[Any], again: str) -> _Box:
     gives = ", ".join(map(_shape, shapes))
     name = shortened(name, _NAME)
     if not isinstance(target, Layer):
-        return _Box(((target.__name__, "node name"), (gives, "node note")), "other")
+        return _calls((target.__name__,), gives)
     if isinstance(target, Model) and target.network is not None:
         told = " - ".join(filter(None, [f"{name}: {type(target).__name__}", gives, again]))
         return _Box(((told, "group name"),), "group", _of_network(target.network))
     if isinstance(target, InputLayer):
         return _Box((("Input", "node name"), (f"{name}: {gives}", "node note")), "input")
-    text = spec.text(target).removesuffix("()")
-    if len(text) > _LONGEST:
-        text = f"{text[: _LONGEST - 2]}…"
-    lines = [(text, "node name"), (f"{name}: {gives}", "node text")]
+    text = spec.text(target).replace("data_format='channels_first'", "channels first")
+    head = wrap(text.removesuffix("()"), _LONGEST, max_lines=2, placeholder=" …")
+    lines = [*((line, "node name") for line in head), (f"{name}: {gives}", "node text")]
     if target.built and target.weights:
         lines.append((f"{target.count_params():,} parameters", "node note"))
     if again:

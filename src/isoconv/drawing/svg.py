@@ -10,6 +10,8 @@ from math import atan2, degrees
 from isoconv.drawing.scene import Box, Item, Line, Scene, Text, depth
 from isoconv.drawing.style import FONT, PAPER, STYLES, Style
 
+_WIDE, _READABLE = 1400, 0.7
+
 Frames = tuple[int, ...]
 
 
@@ -21,9 +23,11 @@ def svg(scenes: Sequence[Scene], seconds: float = 0.0, moving: bool = True) -> s
     width, height = max(s.width for s in scenes), max(s.height for s in scenes)
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     name = escape(scenes[0].title, quote=True)
+    # A page makes a picture as narrow as itself, but not so small that nobody can read it.
+    least = f"max(100%, {_READABLE * width:.0f}px)" if width > _WIDE else "100%"
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{name}"'
-        f' font-family="{FONT}, Verdana, sans-serif" style="max-width: 100%; height: auto">',
+        f' font-family="{FONT}, Verdana, sans-serif" style="max-width: {least}; height: auto">',
         f"<title>{name}</title>",
         f'<rect width="100%" height="100%" rx="6" fill="{PAPER}"/>',
     ]

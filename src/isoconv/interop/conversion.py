@@ -12,7 +12,9 @@ import warnings
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ from isoconv.interop.torch.loading import load_state_dict
 from isoconv.interop.weight_map import WeightMap, WeightRow
 from isoconv.models import Model, formats, load_model
 from isoconv.ops import tree
-from isoconv.sections import Section, as_text
+from isoconv.sections import WIDTH, Section, as_text
 
 Array = np.ndarray[Any, Any]
 
@@ -65,7 +67,8 @@ class Conversion:
             for name, shape, to, there, how in rows
         ]
         table = as_text([Section("", (), [head, *shown], True)])
-        return "\n".join([table, "", *map(str, self.checks)])
+        checks = (wrap(str(check), WIDTH, subsequent_indent="  ") for check in self.checks)
+        return "\n".join([table, "", *chain.from_iterable(checks)])
 
     def as_dict(self) -> dict[str, Any]:
         """The same as JSON data."""
@@ -251,7 +254,7 @@ def _by_onnxruntime(path: Path, inputs: list[Array]) -> list[Array]:
 
 
 def _by_keras(path: Path, inputs: list[Array]) -> list[Array]:
-    model = optional.keras("test").models.load_model(path, compile=False)
+    model = optional.keras("bench").models.load_model(path, compile=False)
     return _leaves(model(inputs if len(inputs) > 1 else inputs[0]))
 
 
@@ -275,7 +278,7 @@ def _weights_by_keras(model: Model) -> Run:
         with tempfile.TemporaryDirectory() as folder:
             whole = Path(folder, "model.keras")
             model.save(whole)
-            network = optional.keras("test").models.load_model(whole, compile=False)
+            network = optional.keras("bench").models.load_model(whole, compile=False)
         network.load_weights(path)
         return _leaves(network(inputs if len(inputs) > 1 else inputs[0]))
 
