@@ -14,6 +14,7 @@ from isoconv.explaining.reach import BACK, element, reach
 from isoconv.explaining.tracing import traced
 from isoconv.ir.ops import OPS
 from isoconv.ir.sizes import number
+from isoconv.sections import Section, as_text
 
 # -- what an output reads ---------------------------------------------------------------------
 
@@ -311,3 +312,11 @@ def test_long_names_keep_their_ends_and_the_table_its_width():
     for step in range(3):
         assert f"step_{step} " in table
         assert f"norm_{step} " in table
+
+
+def test_fields_of_tables_break_at_joints():
+    row = ("Conv1D(256, data_format='channels_first')", "batch_normalization_1/moving_mean")
+    first, second = as_text([Section("", (), [(*row, "x" * 34)])]).splitlines()
+    assert first.split("  ")[1] == "Conv1D(256, data_format="
+    assert "  batch_normalization_1/  " in first
+    assert second.split()[:2] == ["'channels_first')", "moving_mean"]

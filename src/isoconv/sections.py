@@ -55,9 +55,9 @@ def _table(section: Section) -> list[str]:
 
 
 class _Fields(TextWrapper):
-    """Breaks lines between words, and within them after / and -, as names of weights have them."""
+    """Breaks lines between words, and within them where names and arguments have their joints."""
 
-    wordsep_re = re.compile(r"(\s+|(?<=/)(?=\w)|(?<=[a-z]-)(?=[a-z]))")
+    wordsep_re = re.compile(r"(\s+|(?<=/)(?=\w)|(?<=[a-z]-)(?=[a-z])|(?<=\w=)(?='))")
 
 
 def _row(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> list[str]:
