@@ -117,6 +117,8 @@ def flattened(normal: Normal, end: Node) -> Node:
     """The result in normal form, without axes of size 1, and then flat."""
     squeezed = tuple(dim for dim in end.shape if dim != 1)
     (result,) = normal([make("reshape", end, shape=squeezed)])
+    while result.op == "reshape":
+        (result,) = result.inputs
     return result if result.rank == 1 else make("reshape", result, shape=(size_of(result),))
 
 

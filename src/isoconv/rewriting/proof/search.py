@@ -69,7 +69,7 @@ class Search:
         return None if steps is None else Way(tuple(steps))
 
     def _steps(self, i: int, j: int) -> Iterator[tuple[int, int]]:
-        """Where to go next, small steps first; last the whole rest."""
+        """Where to go next, small steps first, on both sides if possible; last the whole rest."""
         ends = (len(self.a), len(self.b))
         near = [
             (k, m)
@@ -77,7 +77,7 @@ class Search:
             for m in range(j, min(j + REACH, ends[1]) + 1)
             if (k, m) != (i, j)
         ]
-        near.sort(key=lambda each: (sum(each), abs(each[0] - i - each[1] + j)))
+        near.sort(key=lambda each: _far(each[0] - i, each[1] - j))
         if ends not in near and ends != (i, j):
             near.append(ends)
         for k, m in near:
@@ -92,6 +92,11 @@ class Search:
             self.left -= 1
             self._found[key] = self.comparer.compare(self.a.part(i, k), self.b.part(j, m))
         return self._found[key]
+
+
+def _far(left: int, right: int) -> tuple[int, bool, int]:
+    """An order of steps by how many places they take on either side."""
+    return max(left, right), 0 in (left, right), abs(left - right)
 
 
 def embedding(comparer: Comparer, a: Block, b: Block, shapes: Shapes) -> list[Map] | None:
