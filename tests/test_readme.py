@@ -15,6 +15,7 @@ from isoconv.utils import clear_session
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+CODE = ROOT / "src/isoconv"
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")]
 
 
@@ -79,5 +80,7 @@ def test_links_lead_to_files(page):
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
         assert (page.parent / target).exists(), target
-    for file in re.findall(r"`((?:src|tests|tools|docs|examples)/[\w./]+)`", text):
-        assert (ROOT / file).exists(), file
+    for file in re.findall(
+        r"`(\w+/[\w./]*\w+\.py|(?:src|tests|tools|docs|examples)/[\w./]+)`", text
+    ):
+        assert any((folder / file).exists() for folder in (ROOT, ROOT / "src", CODE)), file
