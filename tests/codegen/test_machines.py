@@ -13,6 +13,7 @@ from isoconv.codegen import frame, tile
 from isoconv.codegen.generate import emit, tasks
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Graph
+from isoconv.ir.layout import from_lines, to_lines
 from isoconv.ir.ops import make
 from isoconv.ir.sizes import evaluate
 from isoconv.plan import tiles
@@ -108,6 +109,19 @@ def test_other_kernels_keep_their_sums_in_registers(machine, case):
     face, channels, filters, axes, groups = OTHERS[case]
     kernel = kernel_of(face, channels, filters, *axes, groups=groups)
     hot = loops(kernel, machine_for(*MACHINES[machine]))
+    assert hot
+    assert sum(spills(loop, REGISTER[machine]) for loop in hot) == 0
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("channels", [64, 260])
+def test_weights_in_lines_leave_sums_in_registers(machine, channels):
+    node = form("y", channels, 96, SAME, SAME).outputs[0]
+    x, w = node.inputs
+    lines = make("input", name="w", shape=to_lines(w).shape, dtype="float32")
+    lined = make("conv", x, from_lines(lines), **dict(node.attrs))
+    (step,) = plan(Graph((x, lines), (lined,)), {}).steps
+    hot = loops(step.kernel, machine_for(*MACHINES[machine]))
     assert hot
     assert sum(spills(loop, REGISTER[machine]) for loop in hot) == 0
 

@@ -14,8 +14,10 @@ from isoconv.codegen.tile.form import solved
 from isoconv.codegen.tile.work import Work
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Graph
+from isoconv.ir.layout import from_lines, to_lines
 from isoconv.ir.ops import make
 from isoconv.plan import kernel, program
+from isoconv.runtime.host import host, machine_for
 
 VALID, SAME = Axis(3), Axis(3, 1, 1, 1, 1)
 DILATED, STRIDED, CAUSAL = Axis(3, 1, 2, 2, 2), Axis(3, 2, 1, 1, 0), Axis(4, 1, 1, 3, 0)
@@ -114,6 +116,36 @@ def test_many_weights_are_used_tap_by_tap(case):
     node = make("conv", x, w, **attributes)
     (step,) = program.plan(Graph((x, w), (node,)), {}).steps
     assert solved(step.kernel).large
+
+
+# axes, channels, filters, lengths
+IN_LINES = {
+    "whole sums": ([SAME, SAME], 12, 80, (5, 17)),
+    "sums in pieces": ([SAME, SAME], 128, 64, (7, 7)),
+    "pieces of other lengths": ([DILATED], 260, 144, (19,)),
+    "steps": ([STRIDED, STRIDED], 40, 96, (8, 15)),
+    "no windows": ([], 96, 112, (23,)),
+    "no windows, in pieces": ([], 1030, 64, (9,)),
+}
+
+
+@pytest.mark.parametrize("case", IN_LINES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_in_lines_are_read_as_they_lie(case, dtype):
+    axes, channels, filters, lengths = IN_LINES[case]
+    x = tensor("x", "n", *lengths, channels, dtype=dtype)
+    w = tensor("w", *(axis.taps for axis in axes), channels, filters, dtype=dtype)
+    attributes = {"face": "y", "axes": tuple(axes), "groups": 1, "sizes": lengths[: len(axes)]}
+    feeds = {"x": normal(0, 3, *lengths, channels), "w": normal(1, *w.shape)}
+    feeds = {name: array.astype(dtype) for name, array in feeds.items()}
+    (expected,) = run([make("relu", make("conv", x, w, **attributes))], feeds)
+    (feeds["w"],) = run([to_lines(w)], feeds)
+    w = tensor("w", *feeds["w"].shape, dtype=dtype)
+    graph = Graph((x, w), (make("relu", make("conv", x, from_lines(w), **attributes)),))
+    (step,) = program.plan(graph, {}).steps
+    assert solved(step.kernel).in_lines
+    for machine in (host(), machine_for("x86_64-unknown-linux-gnu", "x86-64-v3")):
+        np.testing.assert_array_equal(run(graph.outputs, feeds, machine=machine)[0], expected)
 
 
 # Samples, terms, filters: weights are read as they lie for few samples only.

@@ -210,7 +210,8 @@ def _flatten(
 
     def flat(node: Node) -> Shape:
         if node is weights or (node is form and weights is None):
-            return node.shape[-2:]
+            lines = node.shape[: node.rank - len(form["axes"]) - 2]
+            return (*lines, *node.shape[-2:])
         return (product(node.shape[:-1]), node.shape[-1])
 
     new: dict[Node, Node] = {}

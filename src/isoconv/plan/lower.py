@@ -9,7 +9,7 @@ from dataclasses import replace
 from isoconv.ir.forms import is_depthwise
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Graph, Node, origin, raw, rebuild, rewrite
-from isoconv.ir.layout import apart
+from isoconv.ir.layout import apart, in_lines
 from isoconv.ir.ops import make
 from isoconv.ir.sizes import Dim
 from isoconv.plan.kernel import has_small_groups, is_dense
@@ -24,10 +24,10 @@ def lower(graph: Graph) -> Graph:
 
 def turn_weights(graph: Graph) -> Graph:
     """The graph with the face x where it is left as kernels compute it, its weights turned, and
-    with weights that lie group by group read so.
+    with weights that lie group by group, or in lines, read so.
 
-    These are a face of the kernels' own ("xt"), and weights of one axis more, [k..., g, c, f], both
-    unknown to the program: nothing checks it after this.
+    These are a face of the kernels' own ("xt"), and weights of one axis more, [k..., g, c, f] or
+    [l, k..., c, f/l], both unknown to the program: nothing checks it after this.
     """
     return Graph(graph.inputs, tuple(_rewritten(graph.outputs, _turn)))
 
@@ -57,7 +57,7 @@ def _lower(node: Node, inputs: tuple[Node, ...]) -> Node:
 
 def _turn(node: Node, inputs: tuple[Node, ...]) -> Node:
     if node.op == "conv" and node["face"] == "y" and is_dense(node) and not has_small_groups(node):
-        weights = apart(inputs[1], node["groups"]) or inputs[1]
+        weights = apart(inputs[1], node["groups"]) or in_lines(inputs[1]) or inputs[1]
         return raw("conv", (inputs[0], weights), dict(node.attrs), node.shape, node.dtype)
     if node.op != "conv" or node["face"] != "x" or is_depthwise(node):
         return rebuild(node, inputs)

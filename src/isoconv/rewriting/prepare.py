@@ -10,9 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from isoconv.ir.graph import Graph, Node, rebuild, rewrite
-from isoconv.ir.layout import apart
+from isoconv.ir.layout import apart, filters_a_line, from_lines, in_lines, to_lines
 from isoconv.ir.ops import make
+from isoconv.ir.sizes import number, product
 from isoconv.rewriting.rule import Facts
+
+# So many weights come from beyond the caches nearest to a core: they are read in lines, one after
+# the other, where there are filters enough for the widest tiles.
+_FAR, _FILTERS = 1 << 16, 64
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ def split(graph: Graph, weights: Iterable[Node]) -> Prepared | None:
 
     weights: the inputs that do not change from call to call.
     """
+    weights = list(weights)
+    graph = _with_lines(graph, Facts(graph, weights))
     facts = Facts(graph, weights)
     found: dict[Node, None] = {}
     for node in graph.nodes:
@@ -50,12 +57,33 @@ def split(graph: Graph, weights: Iterable[Node]) -> Prepared | None:
     return Prepared(Graph(graph.inputs, tuple(kept)), rest)
 
 
+def _with_lines(graph: Graph, facts: Facts) -> Graph:
+    """The graph with many weights of a form in the order in which kernels read them."""
+
+    def change(node: Node, new: tuple[Node, ...]) -> Node:
+        if node.op == "conv" and _reads_lines(node) and facts.is_fixed(node.inputs[1]):
+            new = (new[0], from_lines(to_lines(new[1])))
+        return rebuild(node, new)
+
+    return Graph(graph.inputs, tuple(rewrite(graph.outputs, change)))
+
+
+def _reads_lines(conv: Node) -> bool:
+    """Whether many weights meet many places, and channels are last."""
+    x, w = conv.inputs
+    if conv["face"] != "y" or conv["groups"] > 1 or conv.rank < 3 or x.op == "transpose":
+        return False
+    filters = number(w.shape[-1])
+    many = filters >= _FILTERS and number(product(w.shape)) >= _FAR
+    return many and filters % filters_a_line(w.dtype) == 0
+
+
 def _kept(node: Node, reader: Node) -> Node:
     """What is stored for a value: not its repetitions, nor another shape of the same elements, nor
-    another order of weights that lie group by group, which kernels read as they are.
+    another order of weights that lie group by group or in lines, which kernels read as they are.
     """
     if reader.op == "conv":
-        node = apart(node, reader["groups"]) or node
+        node = apart(node, reader["groups"]) or in_lines(node) or node
     while node.op in ("reshape", "broadcast"):
         node = node.inputs[0]
     return node

@@ -42,7 +42,7 @@ def _work(tile: Tile, place: tuple[Coord, ...], column: Coord) -> None:
     """One task: runs of rows that meet the same taps, each with whole sums in registers."""
     b, form, last = tile.b, tile.form, len(tile.form.axes) - 1
     places = place[: max(last - 1, 0)]
-    whole = Piece(b.i64(0), b.i64(form.summed))
+    whole = Piece(b.i64(0), b.i64(form.summed), form.terms)
     rows = pooled.rows if form.sums > 1 else Work.rows
     outer = [form.taps(b, tile.sizes, dim, c.base) for dim, c in enumerate(places)]
     with tile.runs(last, place[-1].base, tile.sharing.along) as along:

@@ -30,7 +30,7 @@ def work(tile: Tile, place: tuple[Coord, ...], column: Coord) -> None:
     outer = [form.taps(b, tile.sizes, dim, c.base) for dim, c in enumerate(places)]
     each = _equal(form.summed, CHANNELS)
     pieces = -(-form.summed // each)
-    none = Piece(b.i64(0), b.i64(0))
+    none = Piece(b.i64(0), b.i64(0), 0)
     across = _span(tile, last - 1, place[-2].base) if last else None
     along = _span(tile, last, place[-1].base)
     memory = _memory(tile)
@@ -52,7 +52,7 @@ def work(tile: Tile, place: tuple[Coord, ...], column: Coord) -> None:
             columns = _meeting(tile, last, along, right)
             first = b.mul(piece, each)
             length = b.minimum(b.sub(b.i64(form.summed), first), each)
-            channels = Piece(first, b.i64(each) if form.summed % each == 0 else length)
+            channels = Piece(first, b.i64(each) if form.summed % each == 0 else length, each)
             sums.add(replace(whole, outer=fixed, across=rows, along=columns, piece=channels))
             return []
 
@@ -106,7 +106,7 @@ class _Sums:
         with self.tile.pull.scope():
             rows = part.line(at, deep) if part.across is None else part.fold(at, deep)
             before = [total for row in rows for total in self._get(row)]
-            totals = part.sum(rows, before)
+            totals = part.sum(rows, before, b.floordiv(at, self.panel.rows))
             for r, row in enumerate(rows):
                 mine = totals[r * vectors : (r + 1) * vectors]
                 if at is first:

@@ -20,9 +20,9 @@ from isoconv.plan.machine import Machine
 from isoconv.plan.pools import window
 from isoconv.plan.tiles import Panel, block, large_block, panels
 
-# So many weights come from far away; filters whose weights are then read side by side, and rows of
-# outputs that then are one task.
-_STREAMED, _SIDE_BY_SIDE, FEW = 1 << 18, 256, 16
+# So many weights come from far away. So many of a Dense layer are read in their order, those of so
+# many filters side by side, and so many rows of outputs are one task.
+_FAR, _STREAMED, _SIDE_BY_SIDE, FEW = 1 << 16, 1 << 18, 256, 16
 # Products of one tap that an output must have, for its sum to be worth a trip to memory, and the
 # bytes of the weights of a panel, taken to be of so many filters, that are many.
 _PRODUCTS, _MANY, _PANEL = 64, 1 << 18, 64
@@ -60,6 +60,13 @@ class Form:
         """Elements from one row of the weights to the next."""
         return number(self.weights.shape[-1])
 
+    def column(self, filter_: int) -> int:
+        """Where the weights of a filter stand in a row, beside those of the first one."""
+        if not self.in_lines:
+            return filter_
+        line, place = divmod(filter_, self.weight_width)
+        return line * self.weight_width * self.terms + place
+
     @property
     def inner(self) -> Axis:
         return self.axes[-1]
@@ -82,12 +89,18 @@ class Form:
     def streams(self) -> bool:
         """Whether there are rows, no windows, and more weights than the caches near a core hold."""
         dense = self.forward and len(self.axes) == 1 and self.node["groups"] == 1
+        dense = dense and not self.in_lines
         return dense and self.inner == Axis(1) and self.terms * self.filters >= _STREAMED
 
     @property
     def terms(self) -> int:
         """Products that an output sums at most."""
         return self.summed * prod(axis.taps for axis in self.axes)
+
+    @property
+    def far(self) -> bool:
+        """Whether weights come from beyond the nearest caches when they are first read."""
+        return self.terms * self.filters * int(self.node["groups"]) >= _FAR
 
     @property
     def large(self) -> bool:
@@ -105,7 +118,12 @@ class Form:
     @property
     def apart(self) -> bool:
         """Whether weights lie group by group: [k..., g, c, f]."""
-        return self.weights.rank == len(self.node["axes"]) + 3
+        return self.node["groups"] > 1 and self.weights.rank == len(self.node["axes"]) + 3
+
+    @property
+    def in_lines(self) -> bool:
+        """Whether weights lie in lines: [l, k..., c, f/l]."""
+        return self.node["groups"] == 1 and self.weights.rank == len(self.node["axes"]) + 3
 
     @property
     def tap_rows(self) -> int:

@@ -20,8 +20,8 @@ SHORT, _IDLE = 64, 4
 _FEW = 6
 # Rows of the smallest tiles.
 _FEWEST = 2
-# So many weights come from far away: they are asked for so many rows ahead.
-_STREAMED, _AHEAD = 1 << 16, 32
+# Weights that come from far away are asked for so many rows ahead.
+_AHEAD = 32
 
 
 def _unrolled(length: int | None) -> int:
@@ -45,11 +45,12 @@ class Row:
 @dataclass(frozen=True)
 class Piece:
     """`length` channels of a tap from number `first` of their group on: all of them if that is how
-    many there are.
+    many there are. most: rows of weights that are summed before what comes next.
     """
 
     first: Value
     length: Value
+    most: int
 
 
 @dataclass
@@ -79,9 +80,9 @@ class Work:
             if tile.form.apart:
                 # Few rows are the rule at the points of short lines.
                 whole = b.select(b.compare("sge", rest, b.i64(deep)), rest, b.i64(0))
-                tiles(tile.pull, whole, deep, lambda at, deep: self._tile(self.line(at, deep)))
+                tiles(tile.pull, whole, deep, lambda at, deep: self._tile(self.line(at, deep), at))
                 rest, deep = b.sub(rest, whole), min(deep, _FEWEST)
-            blocks(tile.pull, rest, deep, lambda at, deep: self._tile(self.line(at, deep)))
+            blocks(tile.pull, rest, deep, lambda at, deep: self._tile(self.line(at, deep), at))
             return
         lines = self.across.count
         if tile.foldable:
@@ -93,7 +94,7 @@ class Work:
             few = deep
             if tile.form.terms <= SHORT:
                 folded, few = b.select(alone, b.i64(0), folded), min(deep, _FEW)
-            blocks(tile.pull, folded, few, lambda at, deep: self._tile(self.fold(at, deep)))
+            blocks(tile.pull, folded, few, lambda at, deep: self._tile(self.fold(at, deep), at))
             if tile.form.terms > SHORT:
                 return
             lines = b.select(alone, lines, b.i64(0))
@@ -103,12 +104,12 @@ class Work:
                 tile.pull,
                 along.count,
                 deep,
-                lambda at, deep: self._tile(self.line(at, deep, loop.index)),
+                lambda at, deep: self._tile(self.line(at, deep, loop.index), at),
             )
 
-    def _tile(self, rows: Sequence[Row]) -> None:
+    def _tile(self, rows: Sequence[Row], at: Value) -> None:
         zeros = [self.tile.b.const(self.tile.vector, 0)] * (len(rows) * self.panel.vectors)
-        totals = self.sum(rows, zeros)
+        totals = self.sum(rows, zeros, self.tile.b.floordiv(at, self.panel.rows))
         for r, row in enumerate(rows):
             self.finish(row.index, totals[r * self.panel.vectors : (r + 1) * self.panel.vectors])
 
@@ -162,32 +163,39 @@ class Work:
 
     # -- the sum ------------------------------------------------------------------------------
 
-    def sum(self, rows: Sequence[Row], totals: Sequence[Value]) -> Sequence[Value]:
-        """The sums of some rows: all taps of the outer axes, then of the inner one."""
+    def sum(
+        self, rows: Sequence[Row], totals: Sequence[Value], number: Value | None = None
+    ) -> Sequence[Value]:
+        """The sums of some rows: all taps of the outer axes, then of the inner one.
+
+        number: that of the tile, where weights are to be asked for before their turn.
+        """
         tile, b, form = self.tile, self.tile.b, self.tile.form
         live = self.along.live
         outer = [*self.outer, *([] if self.across is None else [self.across.live])]
 
         def lines(numbers: list[Value], carried: tuple[Value, ...]) -> Sequence[Value]:
-            data, weights = self._start(outer, numbers)
+            data, first = self._start(outer, numbers)
             if tile.merged:
                 length = b.mul(live.count, self.piece.length)
-                return self._run(rows, data, weights, length, carried)
+                return self._run(rows, data, first, length, carried, number)
             data_step = live.place_step * form.data_width
-            weight_step = live.tap_step * form.tap_rows * form.weight_width
+            row_step = live.tap_step * form.tap_rows
 
             def inner(numbers: list[Value], carried: tuple[Value, ...]) -> Sequence[Value]:
                 (j,) = numbers
                 x = b.at(data, b.mul(j, data_step), tile.scalar)
-                w = b.at(weights, b.mul(j, weight_step), tile.scalar)
-                return self._run(rows, x, w, self.piece.length, carried)
+                row = b.add(first, b.mul(j, row_step))
+                return self._run(rows, x, row, self.piece.length, carried, number)
 
             return tile.pull.nest([live.count], carried, inner)
 
         return tile.pull.nest([t.count for t in outer], totals, lines)
 
     def _start(self, outer: Sequence[taps.Taps], numbers: Sequence[Value]) -> tuple[Value, Value]:
-        """Where data and weights of the first inner tap begin, for the first row of the run."""
+        """Where data of the first inner tap begin, for the first row of the run, and the number of
+        the first row of weights.
+        """
         tile, b, form = self.tile, self.tile.b, self.tile.form
         places = [
             Coord(b.add(t.place, b.mul(j, t.place_step)))
@@ -207,40 +215,64 @@ class Work:
         before = b.add(b.mul(chosen, form.tap_rows), self.piece.first)
         if form.apart:
             before = b.add(before, self.channel)
-        row = b.mul(before, form.weight_width)
-        pointers = tile.frame.pointers
-        return (
-            b.at(pointers[form.data], offset, tile.scalar),
-            b.at(pointers[form.weights], b.add(row, self.weight), tile.scalar),
-        )
+        return b.at(tile.frame.pointers[form.data], offset, tile.scalar), before
+
+    def _weights(self, row: Value, filter_: Value) -> Value:
+        """The address of weights; panels begin with a line of the cache."""
+        b, form = self.tile.b, self.tile.form
+        column = b.mul(filter_, form.terms) if form.in_lines else filter_
+        place = b.add(b.mul(row, form.weight_width), column)
+        return b.at(self.tile.frame.pointers[form.weights], place, self.tile.scalar)
+
+    def _later(self, row: Value, unroll: int, number: Value) -> Value:
+        """Where the first of the weights stand that are asked for while products from a row of
+        weights on are summed: a row for each unrolled step, from the piece or panel that is next.
+        """
+        b, piece, terms = self.tile.b, self.piece, self.tile.form.terms
+        turn = b.select(b.compare("slt", number, b.i64(unroll)), number, b.i64(0))
+        begin = b.mul(turn, piece.most // unroll)
+        panel = b.add(self.weight, self.panel.width)
+        if piece.most == terms:
+            return self._weights(b.add(begin, b.floordiv(row, unroll)), panel)
+        after = b.add(row, piece.most)
+        ends = b.compare("sge", after, b.i64(terms))
+        after = b.select(ends, b.i64(0), after)
+        return self._weights(b.add(begin, after), b.select(ends, panel, self.weight))
 
     def _run(
         self,
         rows: Sequence[Row],
         data: Value,
-        weights: Value,
+        first: Value,
         length: Value,
         totals: Sequence[Value],
+        number: Value | None,
     ) -> Sequence[Value]:
         """Adds `length` products, side by side in the data and row by row in the weights."""
-        b = self.tile.b
-        pointers = self._pointers(data, rows)
+        b, form = self.tile.b, self.tile.form
+        pointers, weights = self._pointers(data, rows), self._weights(first, self.weight)
         known = int(length.text) if length.text.isdigit() else None
         unroll = _unrolled(known)
         whole = b.mul(b.floordiv(length, unroll), unroll)
         sums: Sequence[Value] = totals
+        later = None
+        if number is not None and form.in_lines and form.far:
+            later = self._later(first, unroll, number)
         if whole.text != "0":
             with b.loop(
                 0, whole, step=unroll, carried=sums, at_least_once=known is not None
             ) as loop:
                 sums = loop.carried
-                if self.tile.form.terms > SHORT:
+                if later is not None:
+                    place = b.mul(b.floordiv(loop.index, unroll), form.weight_width)
+                    self._fetch_weights(b.at(later, place, self.tile.scalar), 0)
+                if form.terms > SHORT:
                     self._fetch(pointers, len({row.index for row in rows}), loop.index)
                 for u in range(unroll):
                     sums = self._step(pointers, weights, loop.index, u, sums)
                 loop.next = tuple(sums)
             sums = loop.results
-        if whole.text == length.text or (known is None and self.tile.form.summed % unroll == 0):
+        if whole.text == length.text or (known is None and form.summed % unroll == 0):
             return sums
         # In a loop even if known: LLVM spills where straight-line products meet the epilogue.
         with b.loop(whole, length, carried=sums) as loop:
@@ -284,17 +316,13 @@ class Work:
         tile, b, vectors = self.tile, self.tile.b, self.panel.vectors
         filters = tile.form.weight_width
         row = b.at(weights, b.mul(index, filters), tile.scalar)
-        if tile.form.terms * filters >= _STREAMED:
-            for v in range(vectors):
-                ahead = (unrolled + _AHEAD) * filters + v * tile.lanes
-                b.prefetch(b.at(row, ahead, tile.scalar))
+        if tile.form.far:
+            self._fetch_weights(row, unrolled + _AHEAD)
         loaded = [
             b.load_masked(
-                b.at(row, unrolled * filters + v * tile.lanes, tile.scalar),
-                tile.vector,
-                self._mask(v),
+                b.at(row, unrolled * filters + column, tile.scalar), tile.vector, self._mask(v)
             )
-            for v in range(vectors)
+            for v, column in enumerate(self._columns())
         ]
         result = []
         for r, (pointer, offset) in enumerate(rows):
@@ -303,6 +331,17 @@ class Work:
             for v in range(vectors):
                 result.append(b.fma(x, loaded[v], sums[r * vectors + v]))
         return result
+
+    def _columns(self) -> list[int]:
+        """Where the vectors of a panel stand in a row of weights."""
+        tile = self.tile
+        return [tile.form.column(v * tile.lanes) for v in range(self.panel.vectors)]
+
+    def _fetch_weights(self, row: Value, ahead: int) -> None:
+        """Asks for the weights of a row so many further on."""
+        b, form = self.tile.b, self.tile.form
+        for column in self._columns():
+            b.prefetch(b.at(row, ahead * form.weight_width + column, self.tile.scalar))
 
     def _mask(self, vector: int) -> Value | None:
         """The filters of a vector that exist; None for all."""
