@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,10 @@ from isoconv.rewriting.proof import sharing
 from isoconv.rewriting.proof.blocks import Block
 from isoconv.rewriting.proof.compare import Comparer
 from isoconv.rewriting.proof.field import PRIMES, Array
-from isoconv.rewriting.proof.maps import SYNTAX, Map
+from isoconv.rewriting.proof.maps import SYNTAX, Map, Outcome
 from isoconv.rewriting.proof.normal import Views
 from isoconv.rewriting.proof.refute import Refutation, Refuter
-from isoconv.rewriting.proof.search import Search, embedding, holds
+from isoconv.rewriting.proof.search import Search, Way, embedding, holds
 from isoconv.rewriting.proof.values import NotUnderstoodError
 
 
@@ -102,8 +102,10 @@ class Free:
 
     def _refute_soon(self) -> None:
         """Looks at a few inputs, and lets no maps be looked for where there are none."""
-        self.first = self._refuter(self.a).refute_by_ends()
-        self.second = self._refuter(self.b).refute_by_ends()
+        self.first, self.second = (
+            refuter.refute_by_ends() or refuter.refute_by_count()
+            for refuter in map(self._refuter, (self.a, self.b))
+        )
         self.comparer.sought = self.first is None, self.second is None
 
     def _refuter(self, side: Side) -> Refuter:
@@ -137,9 +139,9 @@ class Free:
         """
         forth = back = None
         if self.comparer.sought[0]:
-            forth = search.way(lambda found: found.forth is not None)
+            forth = self._way(search, search.b.block, lambda found: found.forth is not None)
         if self.comparer.sought[1]:
-            back = search.way(lambda found: found.back is not None)
+            back = self._way(search, search.a.block, lambda found: found.back is not None)
         lent = [sharing.handed_out(each) for each in copies]
         kept = [sharing.taken_back(each) for each in copies]
         maps = None if forth is None else [*lent[0], *forth.forth(), *kept[1]]
@@ -149,6 +151,19 @@ class Free:
         if others is not None and not holds(self.comparer, self.right, self.left, others):
             others = None
         return maps, others
+
+    def _way(self, search: Search, target: Block, fits: Callable[[Outcome], bool]) -> Way | None:
+        """A way to the target on which all fits; in one step where its weights stand alone."""
+        if (
+            target.degrees[0] <= 1
+            and max(search.a.block.degrees[1], search.b.block.degrees[1]) <= 1
+        ):
+            whole = search.whole()
+            if whole is not None and fits(whole.steps[0][-1]):
+                return whole
+            if search.excluded()[target is search.a.block]:
+                return None
+        return search.way(fits)
 
     def _within_unshared(self) -> tuple[list[Map] | None, list[Map] | None]:
         """The same with layers that are used several times as several layers."""

@@ -42,7 +42,8 @@ class Comparer:
     """Compares blocks of two programs whose fixed inputs have the values `fixed`.
 
     pullback: graph -> graph vector-Jacobian products. sought: whether maps from a to b, and from b
-    to a, are looked for in tables, which takes long where they are large.
+    to a, are looked for in tables, which takes long where they are large. excluded: pairs of blocks
+    of which some function of the first was seen to be none of the second.
     """
 
     def __init__(self, pullback: Pullback, fixed: Mapping[Node, Array], seed: int = 0) -> None:
@@ -51,6 +52,7 @@ class Comparer:
         self._pullback = pullback
         self.fixed = [{n: f.exactly(v)[None] for n, v in fixed.items()} for f in self.fields]
         self.sought = True, True
+        self.excluded: set[tuple[Block, Block]] = set()
         self._budget = 4 * WORK
         self._points: dict[tuple[int, ...], Array] = {}
         self._patterns: dict[tuple[Block, bytes], tuple[Array, Array, Array] | None] = {}
@@ -108,7 +110,7 @@ class Comparer:
     def _by_gradients(self, a: Block, b: Block) -> Outcome:
         """For results linear in their weights: what multiplies each weight, at random points."""
         sides: list[list[Met]] = [[], []]
-        forth = back = True
+        forth, back = self.sought
         for prime in range(len(PRIMES)):
             left, right = (self._met_by(block, prime) for block in (a, b))
             sides[0].append(left)
@@ -130,7 +132,7 @@ class Comparer:
             start = self._point(block.inputs, prime, 0)
             seen = self._point(block.outputs, prime, 1)
             factors, rest = self._factors(block, start, seen, prime)
-            self._met_by_block[key] = Met(factors, np.sort(factors), rest)
+            self._met_by_block[key] = Met(factors, rest)
         return self._met_by_block[key]
 
     def _point(self, *key: int) -> Array:
@@ -237,6 +239,7 @@ class Comparer:
         p = PRIMES[0]
         found = (self.table(a, self.random(1, a.parameters), 0, inputs) - fixed) % p
         if found[which < 0].any():
+            self.excluded.add((a, b))
             return None
         live = np.flatnonzero(which.reshape(-1) >= 0)
         index, values = which.reshape(-1)[live], found.reshape(-1)[live]
@@ -244,7 +247,10 @@ class Comparer:
         met, first = np.unique(index, return_index=True)
         chosen, spot = np.zeros(b.parameters, np.int64), np.full(b.parameters, -1, np.int64)
         chosen[met], spot[met] = values[first], live[first]
-        return None if (values != chosen[index]).any() else spot
+        if (values != chosen[index]).any():
+            self.excluded.add((a, b))
+            return None
+        return spot
 
     def pattern(self, b: Block, inputs: Array) -> tuple[Array, Array, Array] | None:
         """The table of b without weights; which weight each pair meets (-1: none), times what.

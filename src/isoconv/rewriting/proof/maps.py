@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -66,19 +67,29 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Met:
-    """What multiplies each weight of a block at some point, also in order; and the rest."""
+    """What multiplies each weight of a block at some point; and the rest."""
 
     factors: Array
-    ordered: Array
     rest: int
+
+    @cached_property
+    def ordered(self) -> Array:
+        return np.sort(self.factors)
 
     def may_be_within(self, other: Met) -> bool:
         """Whether some of the factors, if they are not 0, are among the other's."""
-        some = self.ordered[:: len(self.ordered) // SOME + 1]
-        if not len(other.ordered):
+        places = np.arange(0, len(self.factors), len(self.factors) // SOME + 1)
+        some = self.factors[places]
+        if not len(other.factors):
             return not some.any()
+        for skip in (0, len(other.factors) - len(self.factors)):
+            at = np.clip(places + skip, 0, len(other.factors) - 1)
+            some = np.where(some == other.factors[at], 0, some)
+        if not some.any():
+            return True
+        some = some[some != 0]
         at = np.minimum(np.searchsorted(other.ordered, some), len(other.ordered) - 1)
-        return bool(((other.ordered[at] == some) | (some == 0)).all())
+        return bool((other.ordered[at] == some).all())
 
 
 def same(a: Block, b: Block, reason: str) -> Outcome:
@@ -93,8 +104,17 @@ def selection(a: Block, b: Block, left: Array, right: Array) -> Map | None:
     """Each weight of a as the weight of b that meets the same; None where one has no such.
 
     left, right: what each weight of a and of b meets, 0 for nothing. Weights that meet the same
-    are taken in order.
+    are taken in order, which is soon done where all of one side stand together on the other.
     """
+    count, extra = min(len(left), len(right)), len(left) - len(right)
+    for skip in (0, abs(extra)):
+        i, j = skip * (extra > 0), skip * (extra < 0)
+        if np.array_equal(left[i : i + count], right[j : j + count]):
+            if left[:i].any() or left[i + count :].any():
+                return None
+            select = np.full(len(right), -1)
+            select[j : j + count] = i + np.arange(count)
+            return Map(a.order, b.order, WEIGHTS, extra == 0, select=select)
     keys, which = np.unique(np.concatenate([left, right]), return_inverse=True)
     mine, theirs = which[: len(left)], which[len(left) :]
     counts = [np.bincount(each, minlength=len(keys)) for each in (mine, theirs)]

@@ -1,7 +1,8 @@
 """Shows that some function of one block is none of another's, whatever weights that has.
 
-Three ways: entries of the table that are always alike in b and not in a; a table of a outside the
-linear span of those of b; and more independent directions in a than in b.
+Four ways: entries of the table that are always alike in b and not in a; a table of a outside the
+linear span of those of b; more independent directions in a than in b; and more weights of a that
+each show by themselves than b has.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ how far they may be off.
 MANY = 24
 """How many inputs are probed where there are too many for all."""
 
+COUNTED = 64
+"""How many inputs are looked at for the weights that they meet."""
+
 ATTEMPTS = 3
 """How many weights of a are tried."""
 
@@ -47,25 +51,27 @@ class Refutation:
     entries: tuple[tuple[int, int], tuple[int, int] | None] | None = None
 
 
-def probes(block: Block, size: int, inputs: Array) -> Array:
-    """Inputs: nothing; `size` at one of some inputs; and the same with the sign turned."""
+def probes(block: Block, size: int, inputs: Array, signs: int = 2) -> Array:
+    """Inputs: nothing; `size` at one of some inputs; with two signs, the same with it turned."""
     unit = np.zeros((len(inputs), block.inputs), np.int64)
     unit[np.arange(len(inputs)), inputs] = size
-    return np.concatenate([np.zeros((1, block.inputs), np.int64), unit, -unit])
+    return np.concatenate([np.zeros((1, block.inputs), np.int64), *[unit, -unit][:signs]])
 
 
-def rows_of(values: Array) -> Array:
+def rows_of(values: Array, signs: int = 2) -> Array:
     """Of the results of probes: for no input; what a unit adds; what both signs add together."""
-    count = len(values) // 2
+    count = len(values) // signs
     none, plus, minus = values[:1], values[1 : 1 + count], values[1 + count :]
-    return np.concatenate([none, plus - none, plus + minus - 2 * none])
+    added = [plus + minus - 2 * none] if signs == 2 else []
+    return np.concatenate([none, plus - none, *added])
 
 
-def radii_of(off: Array) -> Array:
+def radii_of(off: Array, signs: int = 2) -> Array:
     """How far the rows of `rows_of` may be off."""
-    count = len(off) // 2
+    count = len(off) // signs
     none, plus, minus = off[:1], off[1 : 1 + count], off[1 + count :]
-    return np.concatenate([none, plus + none, plus + minus + 2 * none]) * (1 + 2.0**-50)
+    added = [plus + minus + 2 * none] if signs == 2 else []
+    return np.concatenate([none, plus + none, *added]) * (1 + 2.0**-50)
 
 
 def bounds(end: Node) -> tuple[float, float]:
@@ -97,9 +103,11 @@ class Refuter:
         # Where inputs are numbers of rows, units and their negatives mean nothing.
         self._has_rows = any(node.op == "gather" for node in needed([a.end, b.end], {}))
         self._polynomial = linear and max(a.degrees[0], b.degrees[0]) < inf
+        # What is linear in the input does the same with the sign turned.
+        self._signs = 1 if linear else 2
 
     def refute(self) -> Refutation | None:
-        return self.refute_by_few() or self.refute_by_all()
+        return self.refute_by_few() or self.refute_by_count() or self.refute_by_all()
 
     def refute_by_ends(self) -> Refutation | None:
         """By the first, the middle and the last input, with one choice of weights, which is soon
@@ -122,6 +130,18 @@ class Refuter:
         self.inputs = np.unique(np.concatenate([every[:third], middle, every[-third:]]))
         return self._by_entries()
 
+    def refute_by_count(self) -> Refutation | None:
+        """By neighbours in the middle that meet more weights of a than b has at all."""
+        a, b = self.a, self.b
+        if self._has_rows or a.parameters <= b.parameters or a.degrees[0] > 1:
+            return None
+        count = min(self._most, COUNTED, a.inputs)
+        pattern = self.comparer.pattern(a, a.inputs // 2 - count // 2 + np.arange(count))
+        if pattern is None:
+            return None
+        shown = len(np.unique(pattern[1][pattern[1] >= 0]))
+        return self._fewer(b.parameters, shown) if shown > b.parameters else None
+
     def refute_by_all(self) -> Refutation | None:
         """By all inputs, where they are not too many."""
         if self._has_rows or self.a.inputs > self._most:
@@ -138,42 +158,65 @@ class Refuter:
 
     # -- entries that are alike ----------------------------------------------------------------
 
-    def _classes(self) -> tuple[Array, Array]:
-        """A number for each entry of b's table, alike where b cannot tell them apart; and which
-        number means that the entry does not depend on the weights, being 0.
-        """
-        keys = []
-        for prime in range(len(PRIMES)):
-            weights = self.comparer.random(1, self.b.parameters, prime=prime)
+    def _keys(self, block: Block, primes: int) -> Array:
+        """The table of a block for random weights, modulo so many primes as one number."""
+        result = np.zeros((), np.int64)
+        for prime in range(primes):
+            weights = self.comparer.random(1, block.parameters, prime=prime)
             size = int(self.comparer.random(1, prime=prime)[0])
-            values = self.comparer.value(
-                self.b, probes(self.b, size, self.inputs) % PRIMES[prime], weights, prime
-            )
-            values = np.broadcast_to(values, (2 * len(self.inputs) + 1, self.b.outputs))
-            keys.append(rows_of(values) % PRIMES[prime])
-        both = keys[0] * 2**31 + keys[1]
-        return both, both == 0
+            points = probes(block, size, self.inputs, self._signs) % PRIMES[prime]
+            values = self.comparer.value(block, points, weights, prime)
+            values = np.broadcast_to(values, (len(points), block.outputs))
+            result = result * 2**31 + rows_of(values, self._signs) % PRIMES[prime]
+        return result
 
     def _by_ties(self, attempts: int = ATTEMPTS) -> Refutation | None:
-        classes, nothing = self._classes()
-        _, first, which = np.unique(classes, return_index=True, return_inverse=True)
-        which = which.reshape(classes.shape)
+        """Entries that b cannot tell apart, or that are always 0 in it, and not so in a."""
+        keys, mine = self._keys(self.b, len(PRIMES)), self._keys(self.a, 1)
+        _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+        partners = first[which].reshape(keys.shape)
+        nothing = keys == 0
+        expected = np.where(nothing, 0, mine.reshape(-1)[partners])
+        wrong = np.argwhere(mine != expected)
+        if not len(wrong):
+            return None
+        others = partners[tuple(wrong.T)] // self.a.outputs
+        rows = np.union1d(wrong[:, 0], others)
+        if self._polynomial:
+            # Where the formulas differ, numbers differ as well: two rows will do.
+            rows = np.unique([wrong[0, 0], others[0]])
+            kept = np.isin(wrong[:, 0], rows) & np.isin(others, rows)
+            wrong = wrong[kept]
+        ends = np.unravel_index(partners[tuple(wrong.T)], keys.shape)
+        lacking = nothing[tuple(wrong.T)]
         for attempt in range(attempts):
             weights = self._small(attempt)
-            values, off = self.run(probes(self.a, 2, self.inputs), weights)
-            table, radius = rows_of(values), radii_of(off)
-            wrong = np.argwhere(nothing & (np.abs(table) > radius))
-            if len(wrong):
-                row, output = self._spot(*wrong[0])
-                return Refutation(self._lacks(row, output), weights, ((row, output), None))
-            expected, reach = (each.reshape(-1)[first][which] for each in (table, radius))
-            wrong = np.argwhere(np.abs(table - expected) > radius + reach)
-            if len(wrong):
-                row, output = map(int, wrong[0])
-                other = np.unravel_index(first[which[row, output]], table.shape)
-                spot, pair = self._spot(row, output), self._spot(*other)
+            table, radius = self._true(weights, rows)
+            gaps = np.abs(table[tuple(wrong.T)] - np.where(lacking, 0, table[ends]))
+            reach = radius[tuple(wrong.T)] + np.where(lacking, 0, radius[ends])
+            found = np.flatnonzero(gaps > reach)
+            if len(found):
+                at = found[0]
+                spot = self._spot(*wrong[at])
+                if lacking[at]:
+                    return Refutation(self._lacks(*spot), weights, (spot, None))
+                pair = self._spot(ends[0][at], ends[1][at])
                 return Refutation(self._ties(*spot, pair), weights, (spot, pair))
         return None
+
+    def _true(self, weights: Array, rows: Array) -> tuple[Array, Array]:
+        """Some rows of the table of a for these weights, and how far they may be off; others 0."""
+        count = len(self.inputs)
+        taken = np.unique((rows[rows > 0] - 1) % count)
+        values, off = self.run(probes(self.a, 2, self.inputs[taken], self._signs), weights)
+        places = [1 + taken + turned * count for turned in range(self._signs)]
+        at = np.concatenate([[0], *places])
+        result = []
+        for part in (rows_of(values, self._signs), radii_of(off, self._signs)):
+            whole = np.zeros((1 + self._signs * count, self.a.outputs))
+            whole[at] = part
+            result.append(whole)
+        return result[0], result[1]
 
     def _spot(self, row: Any, output: Any) -> tuple[int, int]:
         """A place of the table as it would be if all inputs were in it."""
@@ -248,6 +291,9 @@ class Refuter:
         mine, theirs = self.dimension(self.a), self.dimension(self.b)
         if mine is None or theirs is None or mine <= theirs:
             return None
+        return self._fewer(theirs, mine)
+
+    def _fewer(self, theirs: int, mine: int) -> Refutation:
         return Refutation(
             f"its functions have {theirs} independent directions, fewer than the {mine} of a"
         )

@@ -68,6 +68,18 @@ class Search:
         steps = walk(0, 0)
         return None if steps is None else Way(tuple(steps))
 
+    def whole(self) -> Way | None:
+        """The way of one step, whatever was found on it."""
+        k, m = len(self.a), len(self.b)
+        found = self._outcome(0, k, 0, m)
+        return None if found is None else Way((((0, k), (0, m), found),))
+
+    def excluded(self) -> tuple[bool, bool]:
+        """Whether it was seen that not every a is a b, and that not every b is an a."""
+        a, b = self.a.part(0, len(self.a)), self.b.part(0, len(self.b))
+        seen = self.comparer.excluded
+        return (a, b) in seen, (b, a) in seen
+
     def _steps(self, i: int, j: int) -> Iterator[tuple[int, int]]:
         """Where to go next, small steps first, on both sides if possible; last the whole rest."""
         ends = (len(self.a), len(self.b))
