@@ -19,19 +19,25 @@ from isoconv.codegen.emit import SCALARS, Value, vector_type
 from isoconv.codegen.frame import Frame
 from isoconv.codegen.groups import Groups
 from isoconv.codegen.index import Coord
+from isoconv.ir.forms import is_depthwise
 from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Node
 from isoconv.ir.sizes import Dim, ceildiv, product
 from isoconv.plan.kernel import Kernel
 from isoconv.plan.machine import Machine
 
-# Outputs along the last spatial axis that one task takes.
-_BLOCK = 128
+# Outputs along the last spatial axis that one task takes. Of a depthwise form fewer: memory is what
+# it waits for, and it reads lines of all channels in their order only while they stay in the cache.
+_BLOCK, _DEPTHWISE = 128, 32
 
 
 def row_shape(node: Node) -> tuple[Dim, ...]:
     """The tasks: every place before the last spatial axis, times blocks of outputs along it."""
-    return (*node.shape[:-2], ceildiv(node.shape[-2], _BLOCK))
+    return (*node.shape[:-2], ceildiv(node.shape[-2], _block(node)))
+
+
+def _block(node: Node) -> int:
+    return _DEPTHWISE if is_depthwise(node) else _BLOCK
 
 
 def tasks(node: Node) -> Dim:
@@ -97,8 +103,9 @@ class _Depthwise:
         length = frame.sizes(self.node.shape[-2])
         with frame.rows(shape, frame.begin, frame.end) as row, self.pull.scope():
             places, piece = row[:-1], row[-1].base
-            first = b.mul(piece, _BLOCK)
-            last = b.minimum(b.add(first, _BLOCK), length)
+            block = _block(self.node)
+            first = b.mul(piece, block)
+            last = b.minimum(b.add(first, block), length)
             phases = list(self._phases(first, last))
             with b.loop(0, channels, step=self.lanes) as loop, self.pull.scope():
                 channel = Coord(loop.index, 1)
