@@ -99,6 +99,19 @@ def test_activations_are_compared_piece_by_piece_with_given_weights():
     assert equivalent(a, b, weights="given").relation == "different"
 
 
+def test_look_ups_with_given_weights_are_run_on_numbers_of_rows():
+    chains = [[layers.Embedding(9, 2), layers.Conv1D(3, 2, activation="tanh")] for _ in "ab"]
+    a, b = (built((7,), *chain) for chain in chains)
+    assert equivalent(a, b, weights="given")
+    weights = b.get_weights()
+    weights[0] = weights[0] + 1
+    b.set_weights(weights)
+    found = equivalent(a, b, weights="given")
+    assert found.relation == "different"
+    x = found.counterexample.input[None].astype("int32")
+    assert not np.array_equal(a(x), b(x))
+
+
 # -- open sizes -------------------------------------------------------------------------------
 
 

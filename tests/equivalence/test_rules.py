@@ -66,6 +66,27 @@ def test_the_weights_a_rule_carried_over_are_proven_as_they_are(key):
     assert found.relation == "equal", found
 
 
+FOLDING = [key for key in CASES if EQUATIONS[key[0]].numeric == "folding" and key != LOOK_UPS]
+
+
+@pytest.mark.parametrize("key", FOLDING, ids=str)
+def test_folded_weights_are_those_they_came_from_up_to_rounding(key):
+    """Also behind activations of which the prover knows nothing, and for a weight off by more."""
+    a, b, shape = both_sides(key, 1, 0)
+    found = equivalent(a, b, shape, weights="given")
+    assert (found.relation, found.numeric) in {("equal", "rounded"), ("rounding", None)}, found
+    held = b[-1].get_weights()
+    held[0].reshape(-1)[0] += 1e-3
+    b[-1].set_weights(held)
+    assert equivalent(a, b, shape, weights="given").relation == "different"
+
+
+@pytest.mark.parametrize("key", [("15", "merged", 1), ("15", "merged", 2)], ids=str)
+def test_folding_at_rank_3_differs_by_rounding_only(key):
+    a, b, shape = both_sides(key, 3, key[2] % 2)
+    assert equivalent(a, b, shape, weights="given").relation == "rounding"
+
+
 @pytest.mark.parametrize(("key", "module", "what", "wrong"), FAULTS)
 def test_the_weights_of_a_wrong_rule_are_refuted(key, module, what, wrong, monkeypatch):
     monkeypatch.setattr(module, what, wrong)

@@ -43,8 +43,10 @@ def run(graph: Graph, feeds: Mapping[str, Any]) -> list[Ball]:
     values: dict[Node, Ball] = {}
     for node in graph.nodes:
         if node.op == "input":
-            exact = np.asarray(feeds[node["name"]], np.float64)
-            values[node] = exact, np.zeros_like(exact)
+            exact = np.asarray(
+                feeds[node["name"]], "float64" if node.dtype[0] == "f" else node.dtype
+            )
+            values[node] = exact, np.zeros(exact.shape)
         else:
             values[node] = _ball(node, [values[before] for before in node.inputs])
     return [values[node] for node in graph.outputs]
