@@ -9,7 +9,7 @@ from oracle import close, numbers
 
 import isoconv
 from isoconv import ops
-from isoconv.errors import ArgumentError, DtypeError, ShapeError
+from isoconv.errors import ArgumentError, DtypeError, RuntimeCheckError, ShapeError
 from isoconv.ops.compiled import Compiled
 from isoconv.ops.random import normal
 from isoconv.ops.seeds import SeedGenerator
@@ -375,3 +375,48 @@ def test_a_tensor_is_no_number():
         Compiled(branch)(np.ones(()))
     with pytest.raises(TypeError, match=r"isoconv\.ops"):
         Compiled(lambda x: np.exp(np.asarray(x)))(np.ones(1))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_whole_quotients_have_the_sign_of_zero_of_numpy(dtype):
+    values = [0.0, -0.0, 1, -1, 0.5, -0.5, 3, -3, 1e-20, -1e-20, np.inf, -np.inf]
+    a, b = np.meshgrid(np.array(values, dtype), np.array(values, dtype))
+    with np.errstate(all="ignore"):
+        wanted = np.floor_divide(a, b)
+    known = ~np.isnan(wanted)
+    for found in (ops.floor_divide(a, b), Compiled(ops.floor_divide, lambda *_: (0, 1))(a, b)):
+        np.testing.assert_array_equal(np.signbit(found)[known], np.signbit(wanted)[known])
+
+
+@pytest.mark.parametrize("axis", [1, (0, 1), None])
+@pytest.mark.parametrize("name", ["any", "all", "sum", "mean", "var", "logsumexp", "count_nonzero"])
+def test_reductions_over_nothing(name, axis):
+    nothing = np.zeros((2, 0, 3), "float32")
+    later = Compiled(getattr(ops, name), lambda index, array: (1,))
+    wanted = getattr(keras.ops, name)(nothing, axis=axis)
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(getattr(ops, name)(nothing, axis=axis), wanted)
+        np.testing.assert_array_equal(later(nothing, axis=axis), wanted)
+
+
+def test_softmax_over_nothing_is_nothing():
+    assert ops.softmax(np.zeros((2, 0, 3), "float32"), axis=1).shape == (2, 0, 3)
+
+
+@pytest.mark.parametrize("name", ["max", "min", "argmax", "argmin"])
+def test_what_nothing_has_none_of_is_refused(name):
+    nothing = np.zeros((2, 0, 3), "float32")
+    with pytest.raises(ShapeError, match=rf"^{name}: .* along axis 1; .*\(2, 0, 3\)"):
+        getattr(ops, name)(nothing, axis=1)
+    later = Compiled(getattr(ops, name), lambda index, array: (1,))
+    with pytest.raises(RuntimeCheckError, match=rf"^{name}: .* along axis 1; .*\(2, 0, 3\)"):
+        later(nothing, axis=1)
+
+
+def test_the_size_of_a_mask_is_checked_where_it_is_known_late():
+    x, mask = isoconv.Input((None, 3)), isoconv.Input((None,), dtype="bool")
+    pooled = isoconv.layers.GlobalAveragePooling1D(name="pooled")(x, mask=mask)
+    model = isoconv.Model([x, mask], pooled)
+    model.predict([X[:, :, :3], X[:, :, 0] > 0])
+    with pytest.raises(RuntimeCheckError, match=r"'pooled'.* equal; .*\(3, 4, 3\) and \(3, 2, 3\)"):
+        model.predict([X[:, :, :3], X[:, :2, 0] > 0])

@@ -48,7 +48,7 @@ def divide(x1: Any, x2: Any) -> Tensor:
 
 @op
 def floor_divide(x1: Any, x2: Any) -> Tensor:
-    """The largest integer not above x1 / x2, for floats exact as in NumPy."""
+    """The largest integer not above x1 / x2, for floats exact as in NumPy, a zero's sign too."""
     left, right = _numbers(x1, x2)
     if dtypes.is_float(left.dtype):
         rest, turned = _remainder(left, right)
@@ -56,7 +56,9 @@ def floor_divide(x1: Any, x2: Any) -> Tensor:
         whole = subtract(divide(subtract(left, rest), right), turned)
         below = floor(whole)
         nearest = add(below, greater(subtract(whole, below), 0.5))
-        return where(equal(right, 0.0), divide(left, right), nearest)
+        quotient = divide(left, right)
+        signed = where(equal(nearest, 0.0), multiply(quotient, 0.0), nearest)
+        return where(equal(right, 0.0), quotient, signed)
     wide = (change_dtype(side, "float64") for side in (left, right))
     return change_dtype(node("floor", node("div", *wide)), left.dtype)
 

@@ -120,21 +120,23 @@ def count_nonzero(x: Any, axis: Any = None) -> Tensor:
 @op
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """Where the first maximum stands along an axis, or in the flat x."""
-    x = _countable(x)
-    require_elements(x, axis, "argmax")
-    rank = x.ndim
-    if axis is None:
-        flat = node("argmax", reshape(x, (-1,)), axis=0)
-        return reshape(flat, (1,) * rank if keepdims else ())
-    place = positive_axis(axis, rank, "argmax")
-    result = node("argmax", x, axis=place)
-    return result if keepdims else drop(result, (place,))
+    return _place_of_largest(_countable(x), axis, keepdims, "argmax")
 
 
 @op
 def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """Where the first minimum stands along an axis, or in the flat x."""
-    return argmax(node("neg", _countable(x)), axis, keepdims)
+    return _place_of_largest(node("neg", _countable(x)), axis, keepdims, "argmin")
+
+
+def _place_of_largest(x: Tensor, axis: int | None, keepdims: bool, where: str) -> Tensor:
+    require_elements(x, axis, where)
+    if axis is None:
+        flat = node("argmax", reshape(x, (-1,)), axis=0)
+        return reshape(flat, (1,) * x.ndim if keepdims else ())
+    place = positive_axis(axis, x.ndim, where)
+    result = node("argmax", x, axis=place)
+    return result if keepdims else drop(result, (place,))
 
 
 @op
