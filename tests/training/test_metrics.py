@@ -107,11 +107,20 @@ def test_configs():
     assert isinstance(metrics.get("binary_accuracy"), metrics.BinaryAccuracy)
 
 
-def test_an_ignored_class_is_left_out():
-    ours = metrics.SparseCategoricalCrossentropy(ignore_class=1)
-    y_true, y_pred = np.array([0, 1, 2]), np.full((3, 3), 1 / 3, "float32")
-    ours.update_state(y_true, y_pred)
-    assert ours.result() == pytest.approx(np.log(3))
+@pytest.mark.parametrize("shape", [(6,), (6, 4)], ids=str)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_an_ignored_class_counts_for_nothing_among_weights_only(shape, weighted):
+    """Without weights its places are zeros in the mean, as in Keras."""
+    y_true = RNG.integers(3, size=shape)
+    y_pred = rising(*shape, 3)
+    weights = rising(*shape) if weighted else None
+    found = []
+    for room in (metrics, keras.metrics):
+        metric = room.SparseCategoricalCrossentropy(ignore_class=1)
+        for _ in range(2):
+            metric.update_state(y_true, y_pred, sample_weight=weights)
+        found.append(float(metric.result()))
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
 
 
 def test_own_metric_at_once_and_in_fit():

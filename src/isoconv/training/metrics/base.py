@@ -20,7 +20,7 @@ from isoconv.ops.recorder import recording
 from isoconv.ops.tensor import Tensor
 from isoconv.ops.variable import Variable
 from isoconv.training import initializers
-from isoconv.training.reduction import joint_mask, merge_mask, safe_divide, same_rank
+from isoconv.training.reduction import mask_of, merge_mask, safe_divide, same_rank
 
 Function = Callable[..., Any]
 
@@ -157,10 +157,13 @@ class Mean(Averaging):
 def _by_sample(
     values: Any, weights: Any, dtype: str, reduce: Function
 ) -> tuple[Tensor, Tensor | None]:
-    """Values times weights, and the weights, both reduced to one number a sample."""
+    """Values times weights, and the weights, both reduced to one number a sample.
+
+    A mask of the values acts on the weights; without any it is not heeded, as in Keras.
+    """
     found = ops.cast(as_tensor(values), dtype)
     if weights is not None:
-        weights = as_tensor(weights, dtype)
+        weights = merge_mask(weights, mask_of(values), dtype, "sum")
         found, weights = same_rank(found, weights)
         if found.ndim > weights.ndim:
             found = reduce(found, list(range(weights.ndim, found.ndim)))
@@ -188,7 +191,7 @@ class MeanMetricWrapper(Averaging):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         values = self.fn(y_true, y_pred, **self.options)
-        weights = merge_mask(sample_weight, joint_mask(y_pred, values), self.dtype, "sum")
+        weights = merge_mask(sample_weight, mask_of(y_pred), self.dtype, "sum")
         self.add(values, weights)
 
     def get_config(self) -> dict[str, Any]:
