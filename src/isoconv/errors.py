@@ -27,6 +27,10 @@ class FileError(ArgumentError):
     """A file that is damaged, is not what it should be, or does not fit the model."""
 
 
+class NotFiniteError(IsoconvError, RuntimeError, FloatingPointError):
+    """NaN or infinity where training cannot go on."""
+
+
 class MissingPackageError(IsoconvError, ImportError):
     """An optional package is needed and is not installed."""
 

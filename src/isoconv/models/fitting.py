@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from isoconv.models.resuming import Resuming, Run
 from isoconv.models.steps import Step, arrays_of
 from isoconv.training import batches
 from isoconv.training.batches import Batches, Data
-from isoconv.training.callbacks import Callback, CallbackList, History
+from isoconv.training.callbacks import CallbackList, History
 
 Logs = dict[str, Any]
 
@@ -100,12 +100,9 @@ class Fitting(Resuming):
             "verbose": verbose,
             "epochs": epochs.stop,
             "steps": source.steps,
-            "do_validation": validation is not None,
         }
         with progress.shown(verbose) as display:
-            single = callbacks is not None and not isinstance(callbacks, list | tuple)
-            told: list[Any] = [callbacks] if single else list(callbacks or [])
-            tell = CallbackList([*display, *told, self.history], self, params)
+            tell = CallbackList([display, callbacks, self.history], self, params)
             self._run = Run(source, tell, epochs.start)
             try:
                 self._epochs(self._run, validation, frequency, epochs.stop)
@@ -129,7 +126,7 @@ class Fitting(Resuming):
         verbose: Any = "auto",
         sample_weight: Any = None,
         steps: int | None = None,
-        callbacks: Sequence[Callback] | None = None,
+        callbacks: Any = None,
         return_dict: bool = False,
     ) -> Any:
         """The mean loss, or a list of it and the metrics; return_dict: all by their names.
@@ -140,8 +137,8 @@ class Fitting(Resuming):
         size = whole_number(32 if batch_size is None else batch_size, self.where("batch_size"))
         data = self._source(x, y, sample_weight, "evaluate")
         source = self._batches(data, size, False, steps)
-        params = {"verbose": verbose, "steps": source.steps}
-        logs = self._evaluate(source, CallbackList(callbacks or [], self, params))
+        params = {"verbose": verbose, "epochs": 1, "steps": source.steps}
+        logs = self._evaluate(source, CallbackList(callbacks, self, params))
         if not logs:
             raise ArgumentError(explain(self.where("evaluate: x"), "no batches", "at least one"))
         return _as_asked(logs, return_dict)
@@ -190,9 +187,9 @@ class Fitting(Resuming):
                         validation = None
                         self._warn_of_validation(epoch)
                     logs |= {f"val_{name}": value for name, value in values.items()}
-                tell.tell("epoch_end", epoch, logs)
+                tell.tell("epoch_end", epoch, logs=logs)
         self.optimizer.finalize_variable_values(self.trainable_variables)
-        tell.tell("train_end", logs)
+        tell.tell("train_end", logs=logs)
 
     def _evaluate(self, source: Batches, tell: CallbackList) -> Logs:
         """The means over all batches; empty where there are none."""
@@ -202,7 +199,7 @@ class Fitting(Resuming):
         steps, logs = self._pass(step, source, tell, "test_batch")
         if source.steps is not None and 0 < steps < source.steps:
             self._warn_of_the_end("evaluate", steps, source.steps)
-        tell.tell("test_end", logs)
+        tell.tell("test_end", logs=logs)
         return logs
 
     def _warn_of_validation(self, epoch: int) -> None:
@@ -232,7 +229,7 @@ class Fitting(Resuming):
             logs = self._step(step, data, source.unchecked(data))
             if ends:
                 self._batch = data
-                tell.tell(f"{event}_end", count, _numbers(logs))
+                tell.tell(f"{event}_end", count, logs=_numbers(logs))
             count += 1
             if training and self.stop_training:
                 break

@@ -80,13 +80,13 @@ class Predicting(_Base):
         self, parts: Iterable[Any], steps: int | None, callbacks: Any, rewrite: bool
     ) -> list[Any]:
         """The outputs for each part, while callbacks are told when it begins and ends."""
-        tell = CallbackList(callbacks or [], self, {"steps": steps})
+        tell = CallbackList(callbacks, self, {"steps": steps})
         found = []
         tell.tell("predict_begin")
         for number, part in enumerate(parts):
             tell.tell("predict_batch_begin", number)
             found.append(self._predicted(part, rewrite))
-            tell.tell("predict_batch_end", number, {"outputs": found[-1]})
+            tell.tell("predict_batch_end", number, logs={"outputs": found[-1]})
         tell.tell("predict_end")
         return found
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, ClassVar
 
 from isoconv.errors import ArgumentError, explain
+from isoconv.ops import tree
 
-Logs = Mapping[str, Any]
+Logs = MutableMapping[str, Any]
+Function = Callable[..., Any] | None
 
 
 class Callback:
     """Is told when training, epochs and batches begin and end. Subclasses write what they need.
 
-    logs: numbers by name; of batches, the means over the epoch so far.
+    logs: numbers by name, empty at beginnings; of batches, the means over the epoch so far. At the
+    end of an epoch all callbacks get one dict: what one adds, later ones and `History` see.
+    `on_batch_begin` and `on_batch_end` are older names of `on_train_batch_begin` and `..._end`.
     `self.model` is the model, `self.params` a dict with verbose, epochs and steps.
 
     kept: the names of attributes (numbers, lists, arrays) that go into backups, so that training
@@ -43,9 +47,15 @@ class Callback:
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None: ...
 
-    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None: ...
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None: ...
 
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None: ...
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None: ...
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self.on_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self.on_batch_end(batch, logs)
 
     def on_test_begin(self, logs: Logs | None = None) -> None: ...
 
@@ -88,7 +98,24 @@ class LambdaCallback(Callback):
     The names are those of the methods of `Callback`.
     """
 
-    def __init__(self, **functions: Callable[..., Any] | None) -> None:
+    def __init__(
+        self,
+        on_epoch_begin: Function = None,
+        on_epoch_end: Function = None,
+        on_train_begin: Function = None,
+        on_train_end: Function = None,
+        on_train_batch_begin: Function = None,
+        on_train_batch_end: Function = None,
+        **functions: Function,
+    ) -> None:
+        functions |= {
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin,
+            "on_train_batch_end": on_train_batch_end,
+        }
         for name, function in functions.items():
             if not name.startswith("on_") or not hasattr(Callback, name):
                 known = ", ".join(each for each in vars(Callback) if each.startswith("on_"))
@@ -98,23 +125,28 @@ class LambdaCallback(Callback):
 
 
 class CallbackList:
-    """Callbacks told together. A method that no callback has written costs nothing."""
+    """Callbacks told together. A method that no callback has written costs nothing.
 
-    def __init__(self, callbacks: Sequence[Any], model: Any, params: Mapping[str, Any]) -> None:
-        for callback in callbacks:
+    callbacks: one, None, or lists of them.
+    """
+
+    def __init__(self, callbacks: Any, model: Any, params: Mapping[str, Any]) -> None:
+        given = [each for each in tree.leaves(callbacks) if each is not None]
+        for callback in given:
             if not isinstance(callback, Callback):
                 remedy = "Write a subclass of isoconv.callbacks.Callback, or use LambdaCallback."
                 raise ArgumentError(explain("callbacks", repr(callback), "callbacks", remedy))
-        self.callbacks = sorted(callbacks, key=lambda callback: callback.runs_last)
+        self.callbacks = sorted(given, key=lambda callback: callback.runs_last)
         for callback in self.callbacks:
             callback.set_model(model)
             callback.set_params(params)
 
-    def tell(self, event: str, *args: Any) -> None:
-        """Calls `on_<event>` of each that has written it."""
+    def tell(self, event: str, *number: int, logs: Logs | None = None) -> None:
+        """Calls `on_<event>` of each that has written it. number: of the epoch or batch."""
+        shared = {} if logs is None else logs
         for callback in self.callbacks:
             if self.written(callback, event):
-                getattr(callback, f"on_{event}")(*args)
+                getattr(callback, f"on_{event}")(*number, shared)
 
     def wants(self, event: str) -> bool:
         """Whether any callback has written `on_<event>`."""
@@ -140,5 +172,8 @@ class CallbackList:
 
     @staticmethod
     def written(callback: Callback, event: str) -> bool:
-        method = getattr(callback, f"on_{event}")
-        return getattr(method, "__func__", method) is not getattr(Callback, f"on_{event}")
+        for name in (f"on_{event}", f"on_{event.replace('train_batch', 'batch')}"):
+            method = getattr(callback, name)
+            if getattr(method, "__func__", method) is not getattr(Callback, name):
+                return True
+        return False

@@ -19,10 +19,11 @@ class ModelCheckpoint(Monitor):
 
     Args:
         filepath: where to; may hold "{epoch:02d}" (from 1), "{batch}" and names of logs. It ends in
-            ".weights.h5" for weights only, in ".keras" otherwise. Files appear whole or not at all.
+            ".weights.h5" for weights only, in ".keras" or ".h5" otherwise. Files appear whole or
+            not at all.
         monitor, mode: the number that says which model is better.
         verbose: 1 prints a line when it saves.
-        save_best_only: save only where the number is better than ever.
+        save_best_only: save only where the number is better than ever, or the logs lack it.
         save_weights_only: save the weights only.
         save_freq: "epoch", or a number of batches.
         initial_value_threshold: what the number must surpass for the first saving.
@@ -48,12 +49,10 @@ class ModelCheckpoint(Monitor):
         self.best = initial_value_threshold
         self._batches = 0
         self._epoch = 0
-        wanted = ".weights.h5" if save_weights_only else ".keras"
+        wanted = (".weights.h5",) if save_weights_only else (".keras", ".h5")
         if not self.filepath.endswith(wanted):
-            where = "ModelCheckpoint: filepath"
-            raise ArgumentError(
-                explain(where, repr(self.filepath), f"a name that ends in {wanted}")
-            )
+            where, ends = "ModelCheckpoint: filepath", " or ".join(wanted)
+            raise ArgumentError(explain(where, repr(self.filepath), f"a name that ends in {ends}"))
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
@@ -70,9 +69,10 @@ class ModelCheckpoint(Monitor):
     def _save(self, epoch: int, batch: int | None, logs: Logs | None) -> None:
         if self.save_best_only:
             value = self.value_of(logs)
-            if value is None or not self.is_better(value, self.best):
-                return
-            self.best = value
+            if value is not None:
+                if not self.is_better(value, self.best):
+                    return
+                self.best = value
         path = self._path(epoch, batch, logs)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         if self.save_weights_only:
@@ -103,7 +103,7 @@ def batches_between(save_freq: Any, where: str) -> int:
 
 
 class CSVLogger(Callback):
-    """Writes a line an epoch to a file: its number, and all logs.
+    """Writes a line an epoch to a file: its number, and all logs, in the form of Keras' files.
 
     filename: where to. separator: between the columns. append: whether to go on after what is in
     the file.
@@ -126,21 +126,21 @@ class CSVLogger(Callback):
             self._columns = first.split(self.separator) if first else []
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        row = {"epoch": epoch, **{name: _cell(value) for name, value in (logs or {}).items()}}
+        row = {name: _cell(value) for name, value in (logs or {}).items()}
         new = not self._columns
         if new:
+            names = sorted(row)
             # Validation may come with a later epoch.
-            names = [*row, *(f"val_{name}" for name in row if name != "epoch")]
-            validated = self.params.get("do_validation") and not any("val_" in n for n in row)
-            self._columns = names if validated else list(row)
+            validated = any(name.startswith("val_") for name in names)
+            later = [] if validated else [f"val_{name}" for name in names]
+            self._columns = ["epoch", *names, *later]
         with self.filename.open("w" if new else "a", newline="") as file:
-            writer = csv.DictWriter(
-                file, self._columns, "NA", "ignore", delimiter=self.separator, lineterminator="\n"
-            )
+            columns = self._columns
+            writer = csv.DictWriter(file, columns, "NA", "ignore", delimiter=self.separator)
             if new:
                 writer.writeheader()
-            writer.writerow(row)
+            writer.writerow({"epoch": epoch, **row})
 
 
 def _cell(value: Any) -> Any:
-    return np.asarray(value).tolist() if np.ndim(value) else value
+    return f'"[{", ".join(map(str, value))}]"' if np.ndim(value) else value

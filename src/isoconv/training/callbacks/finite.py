@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from isoconv.errors import NotFiniteError
 from isoconv.training.callbacks.base import Callback, Logs
 
 
@@ -14,7 +15,7 @@ class TerminateOnNaN(Callback):
     names the step, and the layer (or the data, labels or loss) where NaN or infinity first
     appeared. A step and `train_step` of your own must give the loss under the name "loss".
 
-    raise_error: raise FloatingPointError instead of printing the message and stopping.
+    raise_error: raise NotFiniteError, a RuntimeError, instead of printing the message and stopping.
     """
 
     keeps_finite = True
@@ -36,5 +37,5 @@ class TerminateOnNaN(Callback):
         step = f"step {batch + 1} of epoch {self._epoch + 1}"
         self.message = f"The loss is {loss} in {step}: {found}."
         if self.raise_error:
-            raise FloatingPointError(self.message)
+            raise NotFiniteError(self.message)
         print(self.message)

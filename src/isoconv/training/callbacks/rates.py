@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import numpy as np
+
 from isoconv.errors import ArgumentError, explain
 from isoconv.training.callbacks.base import Callback, Logs
 from isoconv.training.callbacks.monitors import Monitor
@@ -14,7 +16,7 @@ class LearningRateScheduler(Callback):
     """Sets the learning rate of each epoch.
 
     schedule: a function of the epoch's number, from 0, and the learning rate so far; gives the new
-    one. verbose: 1 prints a line an epoch.
+    one. verbose: 1 prints a line an epoch. The logs of epochs get the learning rate.
     """
 
     def __init__(self, schedule: Any, verbose: int = 0) -> None:
@@ -33,9 +35,14 @@ class LearningRateScheduler(Callback):
         if self.verbose:
             print(f"Epoch {epoch + 1}: the learning rate is {float(rate):.6g}")
 
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        _add_rate(self.model.optimizer, logs)
+
 
 class ReduceLROnPlateau(Monitor):
     """Lowers the learning rate when a number has got no better for `patience` epochs.
+
+    The logs of epochs get the learning rate they had.
 
     Args:
         monitor, mode, min_delta: the number, and when it is better.
@@ -77,6 +84,7 @@ class ReduceLROnPlateau(Monitor):
         self._start()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        _add_rate(self.model.optimizer, logs)
         value = self.value_of(logs)
         if value is None:
             return
@@ -93,10 +101,16 @@ class ReduceLROnPlateau(Monitor):
     def _lower(self, epoch: int) -> None:
         optimizer = self.model.optimizer
         before = float(optimizer.learning_rate)
-        if before <= self.min_lr:
+        # The optimizer keeps its rate in float32.
+        if before <= np.float32(self.min_lr):
             return
         optimizer.learning_rate = max(before * self.factor, self.min_lr)
         self.cooldown_counter, self.wait = self.cooldown, 0
         if self.verbose:
             rate = float(optimizer.learning_rate)
             print(f"Epoch {epoch + 1}: the learning rate falls to {rate:.6g}")
+
+
+def _add_rate(optimizer: Any, logs: Logs | None) -> None:
+    if logs is not None:
+        logs["learning_rate"] = float(optimizer.learning_rate)
