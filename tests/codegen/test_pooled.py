@@ -27,25 +27,26 @@ CASES = {
     "groups": ([SAME, SAME], (2, 2), 32, 64, 2, 1, (11, 9)),
     "strides": ([Axis(3, 2), Axis(3, 2)], (2, 2), 8, 16, 1, 2, (25, 24)),
     "pooled beside another axis": ([SAME, SAME, SAME], (1, 2, 2), 4, 16, 1, 2, (5, 6, 7)),
+    "many weights": ([Axis(2)], (2,), 300, 80, 1, 2, (29,)),
     "edges and nothing else": ([Axis(5, low=2, high=2)], (2,), 9, 16, 1, 4, (4,)),
 }
 
 
-def drawn(case):
+def drawn(case, dtype="float32"):
     """The pooled form with its bias and relu, and numbers for its inputs."""
     axes, window, channels, filters, groups, batch, lengths = CASES[case]
     open_ = ["n", *(f"L{i}" for i in range(len(lengths)))]
-    x = tensor("x", *open_, channels)
-    w = tensor("w", *(axis.taps for axis in axes), channels // groups, filters)
-    shift = tensor("b", *(1,) * (len(axes) + 1), filters)
+    x = tensor("x", *open_, channels, dtype=dtype)
+    w = tensor("w", *(axis.taps for axis in axes), channels // groups, filters, dtype=dtype)
+    shift = tensor("b", *(1,) * (len(axes) + 1), filters, dtype=dtype)
     sizes = x.shape[1:-1]
     form = make("conv", x, w, face="y", axes=tuple(axes), groups=groups, sizes=sizes)
     pooling = tuple(Axis(taps, taps) for taps in window)
     node = make("pool_max", make("relu", make("add", form, shift)), axes=pooling)
     feeds = {
-        "x": normal(0, batch, *lengths, channels),
-        "w": normal(1, *map(int, w.shape)),
-        "b": normal(2, *map(int, shift.shape)),
+        "x": normal(0, batch, *lengths, channels, dtype=dtype),
+        "w": normal(1, *map(int, w.shape), dtype=dtype),
+        "b": normal(2, *map(int, shift.shape), dtype=dtype),
     }
     return node, feeds
 
@@ -58,9 +59,11 @@ def apart(monkeypatch, node, feeds):
         return run([node], feeds)[0]
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_one_kernel_gives_the_bits_of_two(case, monkeypatch):
-    node, feeds = drawn(case)
+@pytest.mark.parametrize(
+    ("case", "dtype"), [*((case, "float32") for case in CASES), ("many weights", "float64")]
+)
+def test_one_kernel_gives_the_bits_of_two(case, dtype, monkeypatch):
+    node, feeds = drawn(case, dtype)
     graph = Graph(tuple(n for n in Graph((), (node,)).nodes if n.op == "input"), (node,))
     assert [step.kernel.kind for step in plan(graph, {}).steps] == ["tile"]
     (found,) = run([node], feeds)

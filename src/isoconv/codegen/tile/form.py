@@ -105,11 +105,12 @@ class Form:
     @property
     def large(self) -> bool:
         """Whether the weights of a panel do not stay in the nearest caches, in several pieces that
-        are worth a trip of the sums to memory.
+        are worth a trip of the sums to memory, one for each row.
         """
         panel = self.terms * min(self.filters, _PANEL) * dtypes.BYTES[self.node.dtype]
         return (
             self.forward
+            and self.sums == 1
             and self.summed >= _PRODUCTS
             and self.terms > min(self.summed, CHANNELS)
             and panel >= _MANY
