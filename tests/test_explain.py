@@ -9,7 +9,9 @@ import pytest
 import isoconv as ic
 from isoconv import demo, layers
 from isoconv.errors import ArgumentError, ShapeError
+from isoconv.explaining.facts import AxisFacts
 from isoconv.explaining.kernels import planned
+from isoconv.explaining.operations import _pairs
 from isoconv.explaining.reach import BACK, element, reach
 from isoconv.explaining.tracing import traced
 from isoconv.ir.ops import OPS
@@ -320,3 +322,25 @@ def test_fields_of_tables_break_at_joints():
     assert first.split("  ")[1] == "Conv1D(256, data_format="
     assert "  batch_normalization_1/  " in first
     assert second.split()[:2] == ["'channels_first')", "moving_mean"]
+
+
+def test_facts_of_axes_are_those_of_all_outputs_one_by_one():
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        length, output, taps, stride, dilation = map(int, rng.integers(1, 9, 5))
+        before, transposed = int(rng.integers(-4, 9)), bool(rng.integers(2))
+        sizes = (length, output, taps, stride, dilation, 1, before, 0, transposed, 0, 0)
+        axis = AxisFacts("steps", *sizes)
+        read = [axis.inputs_of(o) for o in range(output)]
+        there, here = (stride, 1) if transposed else (1, stride)
+        apart = {i * there - o * here for o in range(output) for i in read[o]}
+        assert {ahead for ahead, _ in axis.meetings()} == apart
+        counts = [len(each) for each in read]
+        assert _pairs(axis) == (sum(counts), max(counts))
+
+
+def test_long_inputs_are_explained_at_once():
+    found = ic.explain("Conv1D(2, 9, padding='same')", (10**7, 1), measure=False)
+    (layer,) = found.layers
+    assert layer.operations[0].absent == 2 * 2 * (1 + 2 + 3 + 4)
+    assert "gives (10000000, 2)" in str(found)

@@ -48,6 +48,9 @@ def text(layer: Layer) -> str:
     return f"{name}({', '.join(shown)})" if config else f"{name} '{layer.name}'"
 
 
+# What is written as a class or a function, and not as text.
+_UNWRITTEN = frozenset({"Layer", "Lambda"})
+
 _UNSHOWN = frozenset({"name", "trainable", "dtype", "self"})
 
 
@@ -101,8 +104,8 @@ def _layer(text: str, call: ast.Call) -> Layer:
     assert isinstance(call.func, ast.Name)
     name = call.func.id
     found = getattr(known, name, None) if name in known.__all__ else None
-    if not (isinstance(found, type) and issubclass(found, Layer)) or name in ("Layer", "Lambda"):
-        names = [each for each in known.__all__ if each[0].isupper()]
+    if not (isinstance(found, type) and issubclass(found, Layer)) or name in _UNWRITTEN:
+        names = [each for each in known.__all__ if each[0].isupper() and each not in _UNWRITTEN]
         near = difflib.get_close_matches(name, names, 1, 0.4)
         hint = f"there is no layer {name!r}" + (f"; did you mean {near[0]}?" if near else "")
         raise _at(text, call, hint)

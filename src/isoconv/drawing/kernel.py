@@ -130,8 +130,9 @@ def _place(stage: Stage, given: Sequence[int] | int | None) -> tuple[int, ...]:
 
 
 def _fullest(axis: AxisFacts) -> int:
-    """The first output that reads most."""
-    return max(range(axis.output), key=lambda output: len(axis.inputs_of(output)))
+    """The first output that reads most: where some tap is met first."""
+    starts = sorted({places[0] for _, places in axis.meetings()})
+    return max(starts, key=lambda output: len(axis.inputs_of(output)), default=0)
 
 
 def _check(whole: Staged, place: tuple[int, ...], filter: int) -> None:

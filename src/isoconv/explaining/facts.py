@@ -42,6 +42,23 @@ class AxisFacts:
             places = sorted(start // self.stride for start in starts if start % self.stride == 0)
         return [place for place in places if 0 <= place < self.length]
 
+    def meetings(self) -> list[tuple[int, range]]:
+        """Of each tap that meets any input: by how much that is ahead, and at which outputs."""
+        found = []
+        there, here = (self.output, self.length) if self.transposed else (self.length, self.output)
+        for tap in range(self.taps):
+            # Place p of here meets place p * stride + ahead of there.
+            ahead = tap * self.dilation - self.before
+            first = max(0, -(ahead // self.stride))
+            end = min(here, (there - 1 - ahead) // self.stride + 1)
+            places = range(first, end)
+            if self.transposed and places:
+                low, high = (p * self.stride + ahead for p in (places[0], places[-1]))
+                places = range(low, high + 1, self.stride)
+            if places:
+                found.append((-ahead if self.transposed else ahead, places))
+        return found
+
 
 @dataclass(frozen=True)
 class OperationFacts:

@@ -69,7 +69,7 @@ def _form(node: Node) -> OperationFacts:
     groups, channels = node["groups"], number(data.shape[-1])
     pairs = [_pairs(axis) for axis in axes]
     total = 0 if summed else number(multiply_adds(node))
-    live = prod(int(each.sum()) for each in pairs)
+    live = prod(each for each, _ in pairs)
     counted = prod((axis.length if transposed else axis.output) * axis.taps for axis in axes)
     return OperationFacts(
         kind,
@@ -77,15 +77,23 @@ def _form(node: Node) -> OperationFacts:
         groups,
         channels,
         number(node.shape[-1]),
-        prod(int(each.max(initial=0)) for each in pairs) * (channels // groups),
+        prod(most for _, most in pairs) * (channels // groups),
         total,
         total - total // counted * live,
     )
 
 
-def _pairs(axis: AxisFacts) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """How many inputs each output reads."""
-    return np.array([len(axis.inputs_of(output)) for output in range(axis.output)])
+def _pairs(axis: AxisFacts) -> tuple[int, int]:
+    """How many inputs all outputs read together, and how many one at most."""
+    met = [places for _, places in axis.meetings()]
+    step = axis.stride if axis.transposed else 1
+    # Outputs that share no tap stand behind each other, as those of one class.
+    starts, ends = (
+        np.sort([each[end] % step * 2 * axis.output + each[end] for each in met]) for end in (0, -1)
+    )
+    begun = np.arange(1, len(met) + 1)
+    ended = np.searchsorted(ends, starts)
+    return sum(map(len, met)), int((begun - ended).max(initial=0))
 
 
 def _axes(
@@ -113,7 +121,6 @@ def _axis(name: str, axis: Axis, length: int, output: int, transposed: bool) -> 
         later=0,
         earlier=0,
     )
-    there, here = (facts.stride, 1) if transposed else (1, facts.stride)
-    apart = [i * there - o * here for o in range(output) for i in facts.inputs_of(o)]
+    apart = [ahead for ahead, _ in facts.meetings()]
     later, earlier = max(apart, default=0), -min(apart, default=0)
     return replace(facts, later=max(later, 0), earlier=max(earlier, 0))

@@ -23,9 +23,10 @@ Reach = tuple[Mask, ...]
 
 def element(node: Node, position: Sequence[int]) -> Reach:
     """One element of a node."""
-    return tuple(
-        np.arange(number(size)) == place for size, place in zip(node.shape, position, strict=True)
-    )
+    masks = tuple(np.zeros(number(size), bool) for size in node.shape)
+    for mask, place in zip(masks, position, strict=True):
+        mask[place : place + 1] = True
+    return masks
 
 
 def reach(output: Node, wanted: Reach) -> Mapping[Node, Reach]:
