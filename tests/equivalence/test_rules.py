@@ -43,8 +43,8 @@ def test_a_rule_is_proven_in_its_directions_at_its_ranks(key):
 
 
 @pytest.mark.parametrize(("taps", "dilation"), [(1, 1), (2, 1), (3, 2)])
-@pytest.mark.parametrize(("bias", "wanted"), [(False, "a_within_b"), (True, "unknown")])
-def test_look_ups_are_proven_without_a_bias(taps, dilation, bias, wanted):
+@pytest.mark.parametrize("bias", [False, True])
+def test_look_ups_are_proven_and_their_weights_carried_over(taps, dilation, bias):
     """A bias is in one of the tables, which holds only because each row is looked up once."""
     chain = Chain((7,), "float32")
     made = [
@@ -53,10 +53,42 @@ def test_look_ups_are_proven_without_a_bias(taps, dilation, bias, wanted):
     ]
     for layer in made:
         chain.add(layer)
-    b = applied(RULES[LOOK_UPS], (7,), made)
-    found = equivalent(made, list(b.layers), (7,))
-    assert found.relation == wanted, found
-    assert found.numeric == (None if bias else "folding")
+    b = list(applied(RULES[LOOK_UPS], (7,), made).layers)
+    found = equivalent(made, b, (7,))
+    # One tap of one table is as many weights as there are results, or more.
+    assert (found.relation, found.numeric) == ("a_within_b", "folding"), found
+    rng = np.random.default_rng(3)
+    weights = [rng.normal(size=v.shape).astype("float32") for v in variables(made)]
+    new = found.weight_map(weights)
+    for chain, arrays in ((made, weights), (b, new)):
+        for variable, array in zip(variables(chain), arrays, strict=True):
+            variable.assign(array)
+    x = rng.integers(0, 9, (4, 7)).astype("int32")
+    np.testing.assert_allclose(run(b, x), run(made, x), rtol=1e-5, atol=1e-5)
+    assert equivalent(made, b, (7,), weights="given").numeric == "rounded"
+
+
+@pytest.mark.parametrize(
+    ("conv", "fit"),
+    [
+        pytest.param({"dilation_rate": 2}, layers.ZeroPadding1D((0, 1)), id="dilation"),
+        pytest.param({"padding": "same"}, layers.Cropping1D((1, 0)), id="padding"),
+        pytest.param({"kernel_size": 3, "padding": "same"}, layers.Cropping1D((0, 1)), id="taps"),
+    ],
+)
+def test_wrong_look_ups_are_not_proven(conv, fit):
+    """Look-ups somewhere else, more of them, or a constant where nothing is looked up."""
+    chain = Chain((7,), "float32")
+    made = [layers.Embedding(9, 2), layers.Conv1D(3, 2)]
+    for layer in made:
+        chain.add(layer)
+    b = list(applied(RULES[LOOK_UPS], (7,), made).layers)
+    wrong = [made[0], layers.Conv1D(**{"filters": 3, "kernel_size": 2} | conv), fit]
+    assert equivalent(wrong, b, (7,)).relation in ("different", "unknown")
+
+
+def variables(chain):
+    return [variable for layer in chain for variable in layer.weights]
 
 
 @pytest.mark.parametrize("key", [key for key in CASES if EQUATIONS[key[0]].both_ways], ids=str)
@@ -66,7 +98,7 @@ def test_the_weights_a_rule_carried_over_are_proven_as_they_are(key):
     assert found.relation == "equal", found
 
 
-FOLDING = [key for key in CASES if EQUATIONS[key[0]].numeric == "folding" and key != LOOK_UPS]
+FOLDING = [key for key in CASES if EQUATIONS[key[0]].numeric == "folding"]
 
 
 @pytest.mark.parametrize("key", FOLDING, ids=str)
@@ -75,9 +107,10 @@ def test_folded_weights_are_those_they_came_from_up_to_rounding(key):
     a, b, shape = both_sides(key, 1, 0)
     found = equivalent(a, b, shape, weights="given")
     assert (found.relation, found.numeric) in {("equal", "rounded"), ("rounding", None)}, found
-    held = b[-1].get_weights()
+    last = [layer for layer in b if layer.weights][-1]
+    held = last.get_weights()
     held[0].reshape(-1)[0] += 1e-3
-    b[-1].set_weights(held)
+    last.set_weights(held)
     assert equivalent(a, b, shape, weights="given").relation == "different"
 
 

@@ -66,15 +66,21 @@ def _read(reading: Reading, known: Mapping[Node, Array]) -> Array:
     labels = {node: np.ones(size_of(node)) for node in reading.target.order}
     none = {node: np.zeros(size_of(node)) for node in reading.target.order}
     entries = reading.entry
-    source = _entries(reading.source, known, reading)
-    fixed = _entries(reading.target, none, reading)
-    factor = _entries(reading.target, labels, reading) - fixed
-    return np.where(entries < 0, 0.0, (source - fixed) / np.where(factor == 0, 1.0, factor))
+    fixed = _entries(reading.target, none, reading, entries)
+    change = _entries(reading.source, known, reading, entries) - fixed
+    factor = _entries(reading.target, labels, reading, entries) - fixed
+    if reading.based is not None:
+        first = entries % reading.target.outputs
+        bases = _entries(reading.source, known, reading, first)
+        change = change + reading.based * (bases - _entries(reading.target, none, reading, first))
+    return np.where(entries < 0, 0.0, change / np.where(factor == 0, 1.0, factor))
 
 
-def _entries(block: Block, weights: Mapping[Node, Array], reading: Reading) -> Array:
+def _entries(
+    block: Block, weights: Mapping[Node, Array], reading: Reading, entries: Array
+) -> Array:
     """Entries of the table of a block: what a unit at an input adds to an output."""
-    rows, outputs = np.divmod(np.maximum(reading.entry, 0), block.outputs)
+    rows, outputs = np.divmod(np.maximum(entries, 0), block.outputs)
     graph = Graph((block.start, *block.weights), (block.end,))
     feeds = {node["name"]: weights[node] for node in block.weights}
     name, found = block.start["name"], {}

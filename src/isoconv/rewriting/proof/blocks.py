@@ -18,13 +18,15 @@ from isoconv.rewriting.proof.values import KEEPS_ZERO, needed
 class Block:
     """A function of a flat input `start` and flat `weights`, with a flat result `end`.
 
-    fixed: inputs whose values are known.
+    fixed: inputs whose values are known. ones: of how many neighbours in the input one is 1 and all
+    others are 0; 0 where nothing is known.
     """
 
     start: Node
     weights: tuple[Node, ...]
     end: Node
     fixed: tuple[Node, ...] = ()
+    ones: int = 0
 
     @property
     def inputs(self) -> int:
@@ -189,7 +191,7 @@ class Chain:
         met = set(needed([result], {}))
         weights = tuple(node for node in self.block.weights if node in met)
         fixed = tuple(node for node in self.block.fixed if node in met)
-        return Block(flat, weights, result, fixed)
+        return Block(flat, weights, result, fixed, _ones(start))
 
     def _places(self) -> list[Node]:
         order = needed([self.block.end], {})
@@ -227,6 +229,16 @@ class Chain:
             for weight in reach[node]:
                 uses.setdefault(weight, []).append(at)
         return [(min(at), max(at)) for at in uses.values() if len(at) > 1]
+
+
+def _ones(place: Node) -> int:
+    """The rows of the table of which the place holds ones where they stand; 0 for other places."""
+    while place.op == "reshape":
+        (place,) = place.inputs
+    if place.op != "gather":
+        return 0
+    table, count = place.inputs[0], number(place.inputs[0].shape[0])
+    return count if table is Normal().unit(count, table.dtype) else 0
 
 
 def _followed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise, starmap
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from isoconv.ir.ops import make
 from isoconv.rewriting.proof.blocks import Block, size_of
 from isoconv.rewriting.proof.field import PRIMES, Array, Field
 from isoconv.rewriting.proof.maps import (
+    ONCE,
     POINTS,
     SOLVED,
     SYNTAX,
@@ -48,6 +50,7 @@ class Comparer:
 
     def __init__(self, pullback: Pullback, fixed: Mapping[Node, Array], seed: int = 0) -> None:
         self.fields = [Field(prime, seed) for prime in PRIMES]
+        self._summed = [Field(prime, seed, sums=True) for prime in PRIMES]
         self.generator = np.random.default_rng(seed)
         self._pullback = pullback
         self.fixed = [{n: f.exactly(v)[None] for n, v in fixed.items()} for f in self.fields]
@@ -60,10 +63,15 @@ class Comparer:
 
     # -- values --------------------------------------------------------------------------------
 
-    def value(self, block: Block, start: Array, weights: Array, prime: int = 0) -> Array:
-        """The results [points, outputs] for flat inputs and flat weights [points, ...]."""
+    def value(
+        self, block: Block, start: Array, weights: Array, prime: int = 0, summed: bool = False
+    ) -> Array:
+        """The results [points, outputs] for flat inputs and flat weights [points, ...].
+
+        summed: whether it counts that one row is looked up at each place.
+        """
         given = self.given(block, start, weights, prime)
-        return evaluate([block.end], given, self.fields[prime])[0]
+        return evaluate([block.end], given, (self._summed if summed else self.fields)[prime])[0]
 
     def given(self, block: Block, start: Array, weights: Array, prime: int) -> dict[Node, Array]:
         return {**self.fixed[prime], block.start: start} | split(block.order, weights)
@@ -213,6 +221,8 @@ class Comparer:
         """The weights of b that give any function of a, where each pair meets one weight of b."""
         if b.degrees[0] > 1 or max(a.degrees[1], b.degrees[1]) > 1:
             return None
+        if a.ones and a.ones == b.ones:
+            return self._read_rows(a, b)
         if self._solved(a, b, self._few(b)) is None:
             return None
         inputs = self.telling(a, b)
@@ -224,13 +234,43 @@ class Comparer:
         whole = (spot >= 0).all() and b.parameters == a.parameters and a.degrees[0] <= 1
         return Map(a.order, b.order, SOLVED, bool(whole), read=Reading(a, b, spot, inputs))
 
+    def _read_rows(self, a: Block, b: Block) -> Map | None:
+        """The same for ones where rows stand: what a has for no input may be in each row of one
+        table, since one of them is looked up.
+        """
+        if (b.inputs + 1) * b.outputs > TABLE:
+            return None
+        inputs = np.arange(b.inputs)
+        pattern = self.pattern(b, inputs)
+        if pattern is None:
+            return None
+        ends = np.cumsum([0, *map(size_of, b.order)]).tolist()
+        own = dict(zip(b.order, starmap(range, pairwise(ends)), strict=True))
+        for table in (None, *(own[node] for node in b.weights)):
+            spread = None if table is None else _spread(pattern[1], table, b.ones)
+            if table is not None and spread is None:
+                continue
+            spot = self._solved(a, b, inputs, spread)
+            if spot is None:
+                continue
+            whole = (spot >= 0).all() and b.parameters == a.parameters and a.degrees[0] <= 1
+            based = None if table is None else np.isin(np.arange(b.parameters), table)
+            reason = SOLVED if table is None else f"{SOLVED}; {ONCE}"
+            reading = Reading(a, b, spot, inputs, based)
+            return Map(a.order, b.order, reason, bool(whole) and table is None, read=reading)
+        return None
+
     def _few(self, block: Block) -> Array:
         """Some inputs, at the ends and in the middle."""
         return np.unique(np.linspace(0, block.inputs - 1, FEW).astype(np.int64))
 
-    def _solved(self, a: Block, b: Block, inputs: Array) -> Array | None:
+    def _solved(
+        self, a: Block, b: Block, inputs: Array, spread: Array | None = None
+    ) -> Array | None:
         """Where the table of a says what each weight of b is, -1 for nowhere; None where no
         weights of b give the table of a for these inputs, or that takes too long.
+
+        spread: the entries to which the results for no input go.
         """
         pattern = self.pattern(b, inputs)
         if pattern is None or not self._afford(a, len(inputs)):
@@ -238,8 +278,11 @@ class Comparer:
         fixed, which, factor = pattern
         p = PRIMES[0]
         found = (self.table(a, self.random(1, a.parameters), 0, inputs) - fixed) % p
+        if spread is not None:
+            found = (found + spread * found[0]) % p
+            found[0] = 0
         if found[which < 0].any():
-            self.excluded.add((a, b))
+            self._exclude(a, b)
             return None
         live = np.flatnonzero(which.reshape(-1) >= 0)
         index, values = which.reshape(-1)[live], found.reshape(-1)[live]
@@ -248,9 +291,14 @@ class Comparer:
         chosen, spot = np.zeros(b.parameters, np.int64), np.full(b.parameters, -1, np.int64)
         chosen[met], spot[met] = values[first], live[first]
         if (values != chosen[index]).any():
-            self.excluded.add((a, b))
+            self._exclude(a, b)
             return None
         return spot
+
+    def _exclude(self, a: Block, b: Block) -> None:
+        """Notes that not every a is a b, if the table is of inputs that there are."""
+        if not a.ones and not b.ones:
+            self.excluded.add((a, b))
 
     def pattern(self, b: Block, inputs: Array) -> tuple[Array, Array, Array] | None:
         """The table of b without weights; which weight each pair meets (-1: none), times what.
@@ -308,16 +356,29 @@ class Comparer:
         p, inverse = PRIMES[prime], self.fields[prime].inverse
         labels = self.random(1, reading.target.parameters, prime=prime)
         tables = [
-            self.table(block, each, prime, reading.inputs).reshape(-1)[reading.entry]
+            self.table(block, each, prime, reading.inputs).reshape(-1)
             for block, each in (
                 (reading.source, weights[None]),
                 (reading.target, np.zeros_like(labels)),
                 (reading.target, labels),
             )
         ]
-        factor = (tables[2] - tables[1]) * inverse(labels[0]) % p
-        values = (tables[0] - tables[1]) * inverse(factor) % p
+        factor = (tables[2] - tables[1])[reading.entry] * inverse(labels[0]) % p
+        change = tables[0] - tables[1]
+        values = change[reading.entry]
+        if reading.based is not None:
+            values = values + reading.based * change[reading.entry % reading.target.outputs]
+        values = values % p * inverse(factor) % p
         return np.where(reading.entry < 0, 0, values)
+
+
+def _spread(which: Array, table: range, ones: int) -> Array | None:
+    """The entries that meet a weight of one table, if for each output they are of one place."""
+    met = (which >= table.start) & (which < table.stop)
+    places = met[1:].reshape(-1, ones, met.shape[1])
+    whole = places.all(1)
+    alone = (whole.sum(0) == 1) & (places.sum((0, 1)) == ones)
+    return met.astype(np.int64) if alone.all() and not met[0].any() else None
 
 
 def split(nodes: Sequence[Node], flat: Array) -> dict[Node, Array]:

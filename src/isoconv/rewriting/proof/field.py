@@ -21,10 +21,14 @@ _HALF = 16
 
 
 class Field:
-    """Residues modulo `prime`, as int64 arrays; `seed` fixes the open functions."""
+    """Residues modulo `prime`, as int64 arrays; `seed` fixes the open functions.
 
-    def __init__(self, prime: int, seed: int = 0) -> None:
-        self.prime = prime
+    sums: whether what stands for looking up a row adds up to 1 over all rows, as it does for the
+    row that is looked up; else nothing is known of it.
+    """
+
+    def __init__(self, prime: int, seed: int = 0, sums: bool = False) -> None:
+        self.prime, self.sums = prime, sums
         self._seed = seed
         self._numbers: dict[tuple[float, str], int] = {}
 

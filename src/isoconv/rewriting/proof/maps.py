@@ -16,6 +16,7 @@ POINTS = "equal at random points modulo two primes"
 WEIGHTS = "each weight meets the same pairs of input and output (weight gradients at random points)"
 SOLVED = "the table of (input, output) pairs fits the weights of the other"
 SHARED = "a layer used several times is as many layers that hold the same weights"
+ONCE = "each place looks up one row, so a constant may stand in all rows of one table"
 CORNER = "the weights stand in the corners of larger ones, zeros around them"
 
 SOME = 30
@@ -28,12 +29,15 @@ class Reading:
 
     The entry in the table of `source`, less what `target` has there without weights, over what
     multiplies the weight there, is the weight. inputs: those the rows of the table are for.
+    based: the weights to which what the source has for no input at that output is added; None
+    for none.
     """
 
     source: Block
     target: Block
     entry: Array
     inputs: Array
+    based: Array | None = None
 
 
 @dataclass(frozen=True)

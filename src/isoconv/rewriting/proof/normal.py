@@ -151,7 +151,7 @@ class Normal:
         count = number(table.shape[0])
         if count > ROWS_MOST or count * prod(map(number, rows.shape)) > ONES_MOST:
             return make("gather", table, rows)
-        unit = self._unit(count, table.dtype)
+        unit = self.unit(count, table.dtype)
         if table is not unit:
             self.used[ROWS] = None
             flat = self.reshape(table, (count, prod(map(number, table.shape[1:]))))
@@ -166,7 +166,7 @@ class Normal:
             return self.slice(self.gather(unit, source), **wider)
         return make("gather", unit, rows)
 
-    def _unit(self, count: int, dtype: str) -> Node:
+    def unit(self, count: int, dtype: str) -> Node:
         """The unit matrix: rows of a one and `count` zeros, read without their breaks."""
         ones = make("full", value=1.0, shape=(count, 1), dtype=dtype)
         wide = self.pad(ones, (0, 0), (0, count), (0, 0), 0.0)

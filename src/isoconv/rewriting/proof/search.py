@@ -137,6 +137,7 @@ def embedding(comparer: Comparer, a: Block, b: Block, shapes: Shapes) -> list[Ma
 
 def holds(comparer: Comparer, a: Block, b: Block, maps: list[Map]) -> bool:
     """Whether b with the weights that the maps give from those of a is a, at random points."""
+    summed = any(way.read is not None and way.read.based is not None for way in maps)
     for prime in range(len(PRIMES)):
         weights = {node: comparer.random(1, size_of(node), prime=prime) for node in a.order}
         start = comparer.random(1, a.inputs, prime=prime)
@@ -145,8 +146,10 @@ def holds(comparer: Comparer, a: Block, b: Block, maps: list[Map]) -> bool:
             values |= comparer.apply(way, values, prime)
         flat = [values.get(node, np.zeros((1, size_of(node)), np.int64)) for node in b.order]
         empty = np.zeros((1, 0), np.int64)
-        left = comparer.value(a, start, np.concatenate([*weights.values(), empty], 1), prime)
-        right = comparer.value(b, start, np.concatenate([*flat, empty], 1), prime)
+        left = comparer.value(
+            a, start, np.concatenate([*weights.values(), empty], 1), prime, summed
+        )
+        right = comparer.value(b, start, np.concatenate([*flat, empty], 1), prime, summed)
         if not np.array_equal(left, right):
             return False
     return True

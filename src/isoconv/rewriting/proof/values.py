@@ -354,7 +354,10 @@ def _scatter_add(field: Field, node: Node, rows: Array, updates: Array) -> Array
 
 def _picked(field: Field, rows: Array, count: int) -> Array:
     """[points, places, rows]: how much of each row stands at each place."""
-    return field.open("row", rows.reshape(len(rows), -1, 1), np.arange(count))
+    found = field.open("row", rows.reshape(len(rows), -1, 1), np.arange(count))
+    if field.sums:
+        found[..., -1] = (1 - found[..., :-1].sum(-1)) % field.prime
+    return found
 
 
 MEANING |= {
