@@ -236,6 +236,19 @@ def test_windows_of_no_size_are_refused(number):
             call()
 
 
+@pytest.mark.parametrize("padding", ["sane", 3, None, ((1, 1), (1, 1))])
+def test_windows_of_no_padding_there_is_are_refused(padding):
+    x, w = numbers(1, 8, 3), numbers(3, 3, 3)
+    calls = (
+        lambda: ops.conv(x, w, padding=padding),
+        lambda: ops.conv_transpose(x, w, padding=padding),
+        lambda: ops.max_pool(x, 2, padding=padding),
+    )
+    for call in calls:
+        with pytest.raises(ArgumentError, match="padding: expected"):
+            call()
+
+
 def test_numbers_take_the_dtype_of_tensors():
     x = np.ones(2, "float32")
     assert ops.add(x, 1).dtype == ops.add(x, 2.5).dtype == ops.multiply(np.float64(2), x).dtype

@@ -30,7 +30,7 @@ def learning_phase() -> Any:
 
 
 def set_learning_phase(value: Phase) -> None:
-    """Fixes the phase of functions that are given none: 0 for use, 1 for training."""
+    """Fixes the phase of functions that are given none, to a value: 0 for use, 1 for training."""
     global _fixed
     if value not in (0, 1):
         raise ArgumentError(explain("set_learning_phase", repr(value), "0 or 1"))

@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from isoconv import ops
-from isoconv.errors import ShapeError, explain
+from isoconv.errors import ArgumentError, ShapeError, explain
 from isoconv.ops import (
     abs,
     all,
@@ -148,10 +148,15 @@ def conv2d_transpose(
     data_format: str | None = None,
     dilation_rate: Any = (1, 1),
 ) -> Any:
-    """The transposed convolution, to outputs of the shape that strides and padding give;
-    `output_shape` is taken for Keras' sake.
+    """The transposed convolution of x, to outputs of the shape that strides and padding give.
+
+    kernel: (rows, columns, filters, channels). `output_shape` is taken for Keras' sake. strides,
+    padding, data_format, dilation_rate: as for `isoconv.ops.conv_transpose`.
     """
     return ops.conv_transpose(x, kernel, strides, padding, None, data_format, dilation_rate)
+
+
+_POOLS = {"max": ops.max_pool, "avg": ops.average_pool}
 
 
 def pool2d(
@@ -162,23 +167,27 @@ def pool2d(
     data_format: str | None = None,
     pool_mode: str = "max",
 ) -> Any:
-    """Pooling over windows. pool_mode: "max" or "avg"."""
-    pool = ops.max_pool if pool_mode == "max" else ops.average_pool
-    return pool(x, pool_size, strides, padding, data_format)
+    """Pooling over windows of x. pool_mode: "max" or "avg", else ArgumentError.
+
+    pool_size, strides, padding, data_format: as for `isoconv.ops.max_pool`.
+    """
+    if pool_mode not in _POOLS:
+        raise ArgumentError(explain("pool_mode", repr(pool_mode), "'max' or 'avg'"))
+    return _POOLS[pool_mode](x, pool_size, strides, padding, data_format)
 
 
 pool3d = pool2d
 
 
 def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
-    """x with one number of `bias` added to each channel."""
+    """x with one number of `bias` added to each channel; data_format says where they are."""
     shape = [1] * len(x.shape)
     shape[1 if data_format == "channels_first" else -1] = bias.shape[0]
     return ops.add(x, ops.reshape(bias, shape))
 
 
 def sqrt(x: Any) -> Any:
-    """The square root; 0 for negative numbers, as in Keras 2."""
+    """The square root of x; 0 for negative numbers, as in Keras 2."""
     return ops.sqrt(ops.maximum(x, 0))
 
 
@@ -196,54 +205,54 @@ def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: 
 
 
 def argmax(x: Any, axis: int = -1) -> Any:
-    """Where the largest element stands."""
+    """Where the largest element of x stands along an axis."""
     return ops.argmax(x, axis)
 
 
 def argmin(x: Any, axis: int = -1) -> Any:
-    """Where the smallest element stands."""
+    """Where the smallest element of x stands along an axis."""
     return ops.argmin(x, axis)
 
 
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = "int32") -> Any:
-    """Numbers at equal steps."""
+    """Numbers from `start` up to but without `stop`, by `step`; with one bound, from 0 up to it."""
     return ops.arange(start, stop, step, dtype)
 
 
 def permute_dimensions(x: Any, pattern: Sequence[int]) -> Any:
-    """The axes in another order."""
+    """x with its axis pattern[i] as axis i."""
     return ops.transpose(x, pattern)
 
 
 def flatten(x: Any) -> Any:
-    """All elements along one axis."""
+    """All elements of x along one axis."""
     return ops.reshape(x, (-1,))
 
 
 def batch_flatten(x: Any) -> Any:
-    """All elements of each sample along one axis."""
+    """All elements of each sample of x along one axis; ShapeError if their number is not known."""
     if None in x.shape[1:]:
         raise ShapeError(explain("batch_flatten", f"shape {x.shape}", "known sizes"))
     return ops.reshape(x, (-1, prod(x.shape[1:])))
 
 
 def repeat(x: Any, n: int) -> Any:
-    """(batch, features) as (batch, n, features)."""
+    """x, of the shape (batch, features), as (batch, n, features)."""
     return ops.repeat(ops.expand_dims(x, 1), n, 1)
 
 
 def repeat_elements(x: Any, rep: int, axis: int) -> Any:
-    """Each element along an axis `rep` times."""
+    """Each element of x along an axis `rep` times."""
     return ops.repeat(x, rep, axis)
 
 
 def reverse(x: Any, axes: Any) -> Any:
-    """The elements along these axes in opposite order."""
+    """The elements of x along these axes in opposite order."""
     return ops.flip(x, axes)
 
 
 def gather(reference: Any, indices: Any) -> Any:
-    """Rows of a table."""
+    """The rows of the table `reference` that the integers `indices` name."""
     return ops.take(reference, indices, 0)
 
 
@@ -254,8 +263,9 @@ def l2_normalize(x: Any, axis: int | None = None) -> Any:
 
 
 def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
-    """The first where the condition holds, the second elsewhere; values, or functions of nothing
-    that give them.
+    """`then_expression` where the condition holds, `else_expression` elsewhere.
+
+    Both are values, or functions of nothing that give them; both are computed.
     """
     then, otherwise = (
         each() if callable(each) else each for each in (then_expression, else_expression)
@@ -264,14 +274,21 @@ def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
 
 
 def dropout(x: Any, level: float, noise_shape: Any = None, seed: int | None = None) -> Any:
-    """x with a share of `level` of its elements set to 0, the others made larger."""
+    """x with a share of `level` of its elements set to 0, the others made larger.
+
+    noise_shape: the shape of the choices, 1 where they are shared along an axis. seed: an integer,
+    for the same choices each time.
+    """
     return ops.random.dropout(x, level, noise_shape, seed)
 
 
 def random_normal(
     shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
 ) -> Any:
-    """Numbers of a normal distribution."""
+    """Numbers of a normal distribution, in a shape. mean, stddev: its centre and width.
+
+    dtype: floatx() by default. seed: an integer, for the same numbers each time.
+    """
     return ops.random.normal(shape, mean, stddev, dtype, seed)
 
 
@@ -282,5 +299,8 @@ def random_uniform(
     dtype: Any = None,
     seed: int | None = None,
 ) -> Any:
-    """Numbers of an even distribution."""
+    """Numbers evenly between `minval` and `maxval`, in a shape.
+
+    dtype: floatx() by default. seed: an integer, for the same numbers each time.
+    """
     return ops.random.uniform(shape, minval, maxval, dtype, seed)

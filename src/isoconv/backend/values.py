@@ -44,30 +44,39 @@ __all__ = [
 def variable(
     value: Any, dtype: Any = None, name: str | None = None, constraint: Any = None
 ) -> Variable:
-    """A variable that starts with this value. dtype: `floatx()` if left out."""
+    """A variable that starts with this value.
+
+    dtype: `floatx()` if left out. constraint: what a new value must become after a training step.
+    """
     array = as_array(value, "variable: value")
     kind = dtype or settings.floatx()
     return Variable(array, dtype=kind, name=name or "variable", constraint=constraint)
 
 
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Array:
-    """An array of this value. dtype: `floatx()` if left out. shape: to repeat the value to."""
+    """An array of this value. dtype: `floatx()` if left out. shape: to repeat the value to.
+
+    name: taken for Keras' sake.
+    """
     array = np.asarray(value, dtype=dtype or settings.floatx())
     return array if shape is None else np.broadcast_to(array, tuple(shape)).copy()
 
 
 def zeros(shape: Any, dtype: Any = None, name: str | None = None) -> Variable:
-    """A variable of zeros."""
+    """A variable of zeros in a shape, by this name. dtype: `floatx()` if left out."""
     return Variable(0, tuple(shape), dtype or settings.floatx(), name=name or "zeros")
 
 
 def ones(shape: Any, dtype: Any = None, name: str | None = None) -> Variable:
-    """A variable of ones."""
+    """A variable of ones in a shape, by this name. dtype: `floatx()` if left out."""
     return Variable(1, tuple(shape), dtype or settings.floatx(), name=name or "ones")
 
 
 def eye(size: Any, dtype: Any = None, name: str | None = None) -> Variable:
-    """A variable with ones on the diagonal. size: of its side, or (rows, columns)."""
+    """A variable with ones on the diagonal, by this name.
+
+    size: of its side, or (rows, columns). dtype: `floatx()` if left out.
+    """
     rows, columns = (size, size) if isinstance(size, int) else size
     return variable(np.eye(rows, columns), dtype, name or "eye")
 
@@ -79,10 +88,10 @@ def placeholder(
     sparse: bool = False,
     name: str | None = None,
 ) -> KerasTensor:
-    """A value to be given when a `function` is called.
+    """A value to be given when a `function` is called, by this name.
 
     shape: with the batch, None where a size is known only then. ndim: the number of sizes, where
-    none is known.
+    none is known. dtype: `floatx()` if left out. sparse: only False, else ArgumentError.
     """
     if shape is None and ndim is None:
         raise ArgumentError(explain("placeholder", "neither shape nor ndim", "one of them"))
@@ -93,18 +102,18 @@ def placeholder(
 
 
 def is_keras_tensor(x: Any) -> bool:
-    """Whether this is what `Input`, a placeholder or a layer called on them gave."""
+    """Whether x is what `Input`, a placeholder or a layer called on them gave."""
     return isinstance(x, KerasTensor)
 
 
 def is_placeholder(x: Any) -> bool:
-    """Whether this value must be given."""
+    """Whether the value of x must be given."""
     call = x.call if isinstance(x, KerasTensor) else None
     return call is not None and isinstance(call.target, InputLayer)
 
 
 def eval(x: Any) -> Array:
-    """The value, as an array; ArgumentError for what stands for data that is yet to be given."""
+    """The value of x, as an array; ArgumentError for what stands for data yet to be given."""
     if isinstance(x, KerasTensor):
         remedy = "Give the data: isoconv.backend.function([input], [output])([data])."
         raise ArgumentError(explain("eval", repr(x), "a value that is known now", remedy))
@@ -115,61 +124,61 @@ get_value = eval
 
 
 def batch_get_value(tensors: Sequence[Any]) -> list[Array]:
-    """The values of several."""
+    """The values of several tensors, as arrays."""
     return [eval(each) for each in tensors]
 
 
 def set_value(x: Variable, value: Any) -> None:
-    """Gives a variable a new value of the same shape."""
+    """Gives the variable x a new value of the same shape."""
     x.assign(value)
 
 
 def batch_set_value(tuples: Sequence[tuple[Variable, Any]]) -> None:
-    """Gives several variables new values: pairs (variable, value)."""
+    """Gives several variables new values. tuples: pairs (variable, value)."""
     for each, value in tuples:
         each.assign(value)
 
 
 def update(x: Variable, new_x: Any) -> Any:
-    """The variable's new value, assigned."""
+    """Gives the variable x the value `new_x`, and returns that."""
     return x.assign(new_x)
 
 
 def update_add(x: Variable, increment: Any) -> Any:
-    """Adds to a variable."""
+    """Adds `increment` to the variable x, and returns its new value."""
     return x.assign_add(increment)
 
 
 def update_sub(x: Variable, decrement: Any) -> Any:
-    """Subtracts from a variable."""
+    """Subtracts `decrement` from the variable x, and returns its new value."""
     return x.assign_sub(decrement)
 
 
 def shape(x: Any) -> tuple[Any, ...]:
-    """The shape; None where a size is not known yet."""
+    """The shape of x; None where a size is not known yet."""
     return ops.shape(x)
 
 
 def int_shape(x: Any) -> tuple[int | None, ...]:
-    """The shape; None where a size is not known yet."""
+    """The shape of x as a tuple; None where a size is not known yet."""
     return tuple(x.shape)
 
 
 def ndim(x: Any) -> int:
-    """The number of axes."""
+    """The number of axes of x."""
     return len(x.shape)
 
 
 def dtype(x: Any) -> str:
-    """The dtype's name."""
+    """The name of the dtype of x."""
     return str(np.dtype(x.dtype).name)
 
 
 def count_params(x: Any) -> int:
-    """The number of elements."""
+    """The number of elements of x."""
     return int(np.prod(x.shape))
 
 
 def cast_to_floatx(x: Any) -> Array:
-    """The array in `floatx()`."""
+    """x as an array in `floatx()`."""
     return eval(x).astype(settings.floatx())

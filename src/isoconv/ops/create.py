@@ -31,7 +31,10 @@ def convert_to_tensor(x: Any, dtype: Any = None) -> Tensor:
 
 @op
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
-    """One value everywhere."""
+    """The number or tensor `fill_value` everywhere in a shape.
+
+    dtype: by default floatx() for a number, and its own for a tensor.
+    """
     dims = standard_shape(shape)
     if isinstance(fill_value, bool | int | float):
         name = dtypes.standardize(dtype or settings.floatx(), "full: dtype")
@@ -43,38 +46,42 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
 
 @op
 def zeros(shape: Any, dtype: Any = None) -> Tensor:
-    """0 everywhere."""
+    """0 everywhere in a shape; dtype: floatx() by default."""
     return full(shape, 0.0, dtype)
 
 
 @op
 def ones(shape: Any, dtype: Any = None) -> Tensor:
-    """1 everywhere."""
+    """1 everywhere in a shape; dtype: floatx() by default."""
     return full(shape, 1.0, dtype)
 
 
 @op
 def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Tensor:
-    """One value everywhere, in the shape of x."""
+    """`fill_value` everywhere, in the shape of x; dtype: that of x by default."""
     like = as_tensor(x)
     return full(like.dims, fill_value, dtype or like.dtype)
 
 
 @op
 def zeros_like(x: Any, dtype: Any = None) -> Tensor:
-    """0 everywhere, in the shape of x."""
+    """0 everywhere, in the shape of x; dtype: that of x by default."""
     return full_like(x, 0.0, dtype)
 
 
 @op
 def ones_like(x: Any, dtype: Any = None) -> Tensor:
-    """1 everywhere, in the shape of x."""
+    """1 everywhere, in the shape of x; dtype: that of x by default."""
     return full_like(x, 1.0, dtype)
 
 
 @op
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
-    """Numbers from `start` up to but without `stop`, as range counts; sizes may be ops.shape's."""
+    """Numbers from `start` up to but without `stop`, by `step`, as range counts.
+
+    With one bound it is `stop`, and they start from 0. Sizes may be ops.shape's. dtype: int32 by
+    default, floatx() where a float is given.
+    """
     if stop is None:
         start, stop = 0, start
     count = -((start - stop) // step)
@@ -87,7 +94,10 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
 
 @op
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
-    """1 on the k-th diagonal, 0 elsewhere."""
+    """A matrix of N rows and M columns (N by default): 1 on the k-th diagonal, 0 elsewhere.
+
+    k: 0 for the main diagonal, above it positive. dtype: floatx() by default.
+    """
     columns = N if M is None else M
     row = iota((N, 1), 0, "int32")
     column = iota((1, columns), 1, "int32")

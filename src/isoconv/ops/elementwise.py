@@ -65,7 +65,7 @@ def floor_divide(x1: Any, x2: Any) -> Tensor:
 
 @op
 def mod(x1: Any, x2: Any) -> Tensor:
-    """What floor_divide leaves; it has the sign of x2."""
+    """What floor_divide leaves of x1; it has the sign of x2."""
     left, right = _numbers(x1, x2)
     if dtypes.is_float(left.dtype):
         rest, turned = _remainder(left, right)
@@ -98,13 +98,13 @@ def power(x1: Any, x2: Any) -> Tensor:
 
 @op
 def maximum(x1: Any, x2: Any) -> Tensor:
-    """The larger of the two; NaN where either is."""
+    """The larger of x1 and x2; NaN where either is."""
     return node("max", *_numbers(x1, x2))
 
 
 @op
 def minimum(x1: Any, x2: Any) -> Tensor:
-    """The smaller of the two; NaN where either is."""
+    """The smaller of x1 and x2; NaN where either is."""
     return node("min", *_numbers(x1, x2))
 
 
@@ -122,13 +122,13 @@ def absolute(x: Any) -> Tensor:
 
 @op
 def sign(x: Any) -> Tensor:
-    """-1, 0 or 1."""
+    """The sign of x: -1, 0 or 1."""
     return node("sign", _number(x))
 
 
 @op
 def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
-    """x held between two bounds."""
+    """x held between `x_min` and `x_max`."""
     return minimum(maximum(x, x_min), x_max)
 
 
@@ -159,7 +159,7 @@ def ceil(x: Any) -> Tensor:
 
 @op
 def round(x: Any) -> Tensor:
-    """The nearest integer; of two as near, the even one."""
+    """The integer nearest to x; of two as near, the even one."""
     x = as_float(x)
     low = floor(x)
     rest = x - low
@@ -170,7 +170,7 @@ def round(x: Any) -> Tensor:
 
 @op
 def sqrt(x: Any) -> Tensor:
-    """The square root."""
+    """The square root of x; NaN below 0."""
     return node("sqrt", as_float(x))
 
 
@@ -206,7 +206,7 @@ def expm1(x: Any) -> Tensor:
 
 @op
 def log(x: Any) -> Tensor:
-    """The natural logarithm."""
+    """The natural logarithm of x; -inf of 0, NaN below."""
     return node("log", as_float(x))
 
 
@@ -218,13 +218,13 @@ def log1p(x: Any) -> Tensor:
 
 @op
 def log2(x: Any) -> Tensor:
-    """The logarithm to base 2."""
+    """The logarithm of x to base 2."""
     return log(x) * (1 / math.log(2))
 
 
 @op
 def log10(x: Any) -> Tensor:
-    """The logarithm to base 10."""
+    """The logarithm of x to base 10."""
     return log(x) * (1 / math.log(10))
 
 
@@ -242,13 +242,13 @@ def cos(x: Any) -> Tensor:
 
 @op
 def tanh(x: Any) -> Tensor:
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent of x."""
     return node("tanh", as_float(x))
 
 
 @op
 def erf(x: Any) -> Tensor:
-    """The error function."""
+    """The error function of x."""
     return node("erf", as_float(x))
 
 
@@ -293,19 +293,19 @@ def greater_equal(x1: Any, x2: Any) -> Tensor:
 
 @op
 def logical_and(x1: Any, x2: Any) -> Tensor:
-    """Whether both hold; numbers hold where they are not 0."""
+    """Whether both x1 and x2 hold; numbers hold where they are not 0."""
     return node("and", *_truths(x1, x2))
 
 
 @op
 def logical_or(x1: Any, x2: Any) -> Tensor:
-    """Whether either holds."""
+    """Whether x1 or x2 holds; numbers hold where they are not 0."""
     return node("or", *_truths(x1, x2))
 
 
 @op
 def logical_not(x: Any) -> Tensor:
-    """Whether it does not hold."""
+    """Whether x does not hold; numbers hold where they are not 0."""
     return node("not", _truth(x))
 
 

@@ -12,5 +12,5 @@ from isoconv.ops.tensor import Tensor
 
 @op
 def stop_gradient(variable: Any) -> Tensor:
-    """The same value, through which no gradient flows."""
+    """The value of `variable`, any tensor or variable, through which no gradient flows."""
     return Tensor(current().stand_in(as_tensor(variable).node))

@@ -133,7 +133,11 @@ def gather(table: Tensor, rows: Tensor) -> Tensor:
 
 @op
 def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Tensor:
-    """1 at the class each integer names, 0 elsewhere; all 0 for one outside."""
+    """1 at the class each integer of x names, 0 elsewhere; all 0 for one outside.
+
+    num_classes: the size of the new axis, at the place `axis` of the result. dtype: floatx() by
+    default. DtypeError where x are no integers.
+    """
     rows = whole(x, "one_hot: x")
     place = positive_axis(axis, rows.ndim + 1, "one_hot")
     shape = [1] * (rows.ndim + 1)

@@ -65,7 +65,7 @@ def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Tensor:
 
 @op
 def outer(x1: Any, x2: Any) -> Tensor:
-    """Each element of one times each of the other."""
+    """The matrix of each element of the flat x1 times each of the flat x2."""
     left, right = _one_dtype(x1, x2)
     return multiply(reshape(left, (-1, 1)), reshape(right, (1, -1)))
 

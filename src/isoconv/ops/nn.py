@@ -67,7 +67,7 @@ def celu(x: Any, alpha: float = 1.0) -> Tensor:
 
 @op
 def selu(x: Any) -> Tensor:
-    """Scaled elu that keeps mean 0 and variance 1 (Klambauer et al. 2017)."""
+    """The scaled elu of x that keeps mean 0 and variance 1 (Klambauer et al. 2017)."""
     return elu(x, SELU_ALPHA) * SELU_SCALE
 
 
@@ -139,7 +139,7 @@ def softmax(x: Any, axis: Any = -1) -> Tensor:
 
 @op
 def log_softmax(x: Any, axis: Any = -1) -> Tensor:
-    """log(softmax(x)), exact also where softmax vanishes."""
+    """log(softmax(x)) along an axis (or axes), exact also where softmax vanishes."""
     v = as_float(x)
     lowered = v - stop_gradient(largest(v, axis, keepdims=True))
     return lowered - log(sum(exp(lowered), axis, keepdims=True))
@@ -147,7 +147,7 @@ def log_softmax(x: Any, axis: Any = -1) -> Tensor:
 
 @op
 def threshold(x: Any, threshold: float, default_value: float) -> Tensor:
-    """x where it is above the threshold, else the default."""
+    """x where it is above `threshold`, else `default_value`."""
     v = as_tensor(x)
     return where(v > threshold, v, default_value)
 

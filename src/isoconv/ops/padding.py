@@ -18,7 +18,7 @@ from isoconv.ops.tensor import Tensor
 
 @op
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Tensor:
-    """More positions before and after the elements of each axis.
+    """x with more positions before and after the elements of each axis.
 
     pad_width: (before, after) an axis, or one pair for all; for "constant" negative crops.
     mode: what they hold, by NumPy's names: "constant" (`constant_values`), "reflect" (the

@@ -52,13 +52,20 @@ def _countable(x: Any) -> Tensor:
 
 @op
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The sum over axes, or over all."""
+    """The sum of x over axes, or over all; 0 of nothing.
+
+    axis: one, several, or None for all. keepdims: they stay, with size 1.
+    """
     return _reduce("reduce_sum", _countable(x), axis, keepdims)
 
 
 @op
 def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The largest over axes, or over all; of nothing there is none."""
+    """The largest of x over axes, or over all.
+
+    axis: one, several, or None for all. keepdims: they stay, with size 1. Of nothing there is no
+    largest: ShapeError.
+    """
     x = _countable(x)
     require_elements(x, axis, "max")
     return largest(x, axis, keepdims)
@@ -66,7 +73,11 @@ def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op
 def min(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The smallest over axes, or over all; of nothing there is none."""
+    """The smallest of x over axes, or over all.
+
+    axis: one, several, or None for all. keepdims: they stay, with size 1. Of nothing there is no
+    smallest: ShapeError.
+    """
     x = _countable(x)
     require_elements(x, axis, "min")
     return node("neg", largest(node("neg", x), axis, keepdims))
@@ -74,7 +85,10 @@ def min(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The mean over axes, or over all."""
+    """The mean of x over axes, or over all, in floats.
+
+    axis: one, several, or None for all. keepdims: they stay, with size 1.
+    """
     x = as_float(x)
     count = product(x.dims[i] for i in positive_axes(axis, x.ndim, "mean"))
     return sum(x, axis, keepdims) / as_tensor(count, x.dtype)
@@ -82,50 +96,74 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op
 def var(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The mean square distance from the mean."""
+    """The variance of x over axes: the mean square distance from the mean, nothing corrected.
+
+    axis: one, several, or None for all. keepdims: they stay, with size 1.
+    """
     x = as_float(x)
     return mean(square(x - mean(x, axis, keepdims=True)), axis, keepdims)
 
 
 @op
 def std(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The square root of the variance."""
+    """The standard deviation of x over axes: the square root of its variance.
+
+    axis: one, several, or None for all. keepdims: they stay, with size 1.
+    """
     return sqrt(var(x, axis, keepdims))
 
 
 @op
 def moments(x: Any, axes: Any, keepdims: bool = False) -> tuple[Tensor, Tensor]:
-    """Mean and variance over axes."""
+    """The mean and the variance of x over `axes`: one, several, or None for all.
+
+    keepdims: the axes stay, with size 1.
+    """
     return mean(x, axes, keepdims), var(x, axes, keepdims)
 
 
 @op
 def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Whether one holds."""
+    """Whether an element of x holds, that is, is not 0; of nothing none does.
+
+    axis: one, several, or None for all. keepdims: they stay, with size 1.
+    """
     return largest(_countable(cast(x, "bool")), axis, keepdims) > 0
 
 
 @op
 def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Whether each holds."""
+    """Whether each element of x holds, that is, is not 0; of nothing each does.
+
+    axis: one, several, or None for all. keepdims: they stay, with size 1.
+    """
     return largest(_countable(node("not", cast(x, "bool"))), axis, keepdims) <= 0
 
 
 @op
 def count_nonzero(x: Any, axis: Any = None) -> Tensor:
-    """How many are not 0."""
+    """How many elements of x are not 0.
+
+    axis: one, several, or None for all.
+    """
     return sum(cast(x, "bool"), axis)
 
 
 @op
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """Where the first maximum stands along an axis, or in the flat x."""
+    """Where the first maximum of x stands along an axis, or in the flat x for None; int32.
+
+    keepdims: the axis stays, with size 1. Of nothing there is no maximum: ShapeError.
+    """
     return _place_of_largest(_countable(x), axis, keepdims, "argmax")
 
 
 @op
 def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """Where the first minimum stands along an axis, or in the flat x."""
+    """Where the first minimum of x stands along an axis, or in the flat x for None; int32.
+
+    keepdims: the axis stays, with size 1. Of nothing there is no minimum: ShapeError.
+    """
     return _place_of_largest(node("neg", _countable(x)), axis, keepdims, "argmin")
 
 
@@ -141,7 +179,10 @@ def _place_of_largest(x: Tensor, axis: int | None, keepdims: bool, where: str) -
 
 @op
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """log(sum(exp(x))) without overflow."""
+    """log(sum(exp(x))) over axes, without overflow.
+
+    axis: one, several, or None for all. keepdims: they stay, with size 1.
+    """
     x = as_float(x)
     top = largest(x, axis, keepdims=True)
     top = stop_gradient(where(isfinite(top), top, 0.0))

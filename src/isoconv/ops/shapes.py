@@ -23,7 +23,7 @@ def shape(x: Any) -> tuple[Any, ...]:
 
 
 def ndim(x: Any) -> int:
-    """The number of axes."""
+    """The number of axes of x."""
     return len(shape(x))
 
 
@@ -49,7 +49,10 @@ def positive_axes(axis: Any, rank: int, where: str) -> tuple[int, ...]:
 
 @op
 def reshape(x: Any, newshape: Any) -> Tensor:
-    """The same elements in row-major order; one size may be -1 and is worked out."""
+    """The elements of x in row-major order, in the shape `newshape`.
+
+    One size may be -1 and is worked out. ShapeError where the elements do not fill the shape.
+    """
     x = as_tensor(x)
     wanted = (newshape,) if isinstance(newshape, int | Size) else tuple(newshape)
     return node("reshape", x, shape=_complete(x.dims, wanted))
@@ -79,7 +82,7 @@ def _size_or_open(dim: Any) -> bool:
 
 @op
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
-    """Axis axes[i] becomes axis i; without axes their order is turned round."""
+    """x with its axis axes[i] as axis i; without `axes` their order is turned round."""
     x = as_tensor(x)
     perm = tuple(axes) if axes is not None else tuple(reversed(range(x.ndim)))
     perm = tuple(positive_axis(axis, x.ndim, "transpose") for axis in perm)
@@ -90,7 +93,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
 
 @op
 def moveaxis(x: Any, source: int, destination: int) -> Tensor:
-    """One axis moved to another place."""
+    """x with its axis `source` moved to the place `destination`; the others keep their order."""
     x = as_tensor(x)
     start = positive_axis(source, x.ndim, "moveaxis")
     perm = [axis for axis in range(x.ndim) if axis != start]
@@ -100,7 +103,7 @@ def moveaxis(x: Any, source: int, destination: int) -> Tensor:
 
 @op
 def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
-    """Two axes exchanged."""
+    """x with `axis1` and `axis2` exchanged."""
     x = as_tensor(x)
     first, second = (positive_axis(axis, x.ndim, "swapaxes") for axis in (axis1, axis2))
     perm = list(range(x.ndim))
@@ -110,7 +113,10 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
 
 @op
 def squeeze(x: Any, axis: Any = None) -> Tensor:
-    """Without axes of size 1: those named, or all."""
+    """x without axes of size 1.
+
+    axis: one, several, or None for all of size 1. ShapeError where one has another size.
+    """
     x = as_tensor(x)
     ones = [i for i, dim in enumerate(x.dims) if dim == 1]
     dropped = ones if axis is None else positive_axes(axis, x.ndim, "squeeze")
@@ -121,7 +127,7 @@ def squeeze(x: Any, axis: Any = None) -> Tensor:
 
 @op
 def expand_dims(x: Any, axis: Any) -> Tensor:
-    """With new axes of size 1, at the places `axis` of the result."""
+    """x with new axes of size 1, at the places `axis` (one or several) of the result."""
     x = as_tensor(x)
     count = len(axis) if isinstance(axis, list | tuple) else 1
     places = positive_axes(axis, x.ndim + count, "expand_dims")
@@ -132,7 +138,7 @@ def expand_dims(x: Any, axis: Any) -> Tensor:
 
 @op
 def concatenate(xs: Sequence[Any], axis: int = 0) -> Tensor:
-    """One after the other along an axis."""
+    """The tensors `xs` one after the other along an axis; their other sizes are equal."""
     if not isinstance(xs, list | tuple) or not xs:
         raise ArgumentError(explain("concatenate", repr(xs), "a list of at least one tensor"))
     tensors = [as_tensor(x) for x in xs]
@@ -143,13 +149,17 @@ def concatenate(xs: Sequence[Any], axis: int = 0) -> Tensor:
 
 @op
 def stack(x: Sequence[Any], axis: int = 0) -> Tensor:
-    """Tensors of one shape along a new axis."""
+    """The tensors in x, of one shape, along a new axis at the place `axis` of the result."""
     return concatenate([expand_dims(each, axis) for each in x], axis)
 
 
 @op
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
-    """Equal sections, or the parts between positions, along an axis of known size."""
+    """Parts of x along an axis of known size.
+
+    indices_or_sections: the number of equal parts, or the positions where all but the first begin.
+    ShapeError where the number does not divide the size.
+    """
     x = as_tensor(x)
     place = positive_axis(axis, x.ndim, "split")
     length = x.dims[place]
@@ -173,14 +183,14 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
 
 @op
 def flip(x: Any, axis: Any = None) -> Tensor:
-    """The opposite order along axes, or along all."""
+    """x in the opposite order along axes: one, several, or all for None."""
     x = as_tensor(x)
     return node("reverse", x, axes=positive_axes(axis, x.ndim, "flip"))
 
 
 @op
 def broadcast_to(x: Any, shape: Sequence[Any]) -> Tensor:
-    """Repeated along new axes in front and along axes of size 1."""
+    """x in a shape: repeated along new axes in front and along its axes of size 1."""
     wanted = tuple(shape)
     return node("broadcast", expand_rank(as_tensor(x), len(wanted)), shape=wanted)
 

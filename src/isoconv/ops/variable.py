@@ -125,9 +125,11 @@ class Variable(Operand):
         changes.touched()
 
     def assign_add(self, value: Any) -> Any:
+        """Add a value, of the variable's shape; returns what `assign` does."""
         return self.assign(self + value)
 
     def assign_sub(self, value: Any) -> Any:
+        """Subtract a value, of the variable's shape; returns what `assign` does."""
         return self.assign(self - value)
 
     def __len__(self) -> int:

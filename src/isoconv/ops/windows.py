@@ -32,9 +32,10 @@ def conv(
 ) -> Tensor:
     """Convolution over as many axes as the kernel has before its last two.
 
-    inputs: (batch, spatial..., channels), or channels second for "channels_first".
-    kernel: (taps..., channels / groups, filters). padding: "valid", "same", "causal", or a pair
-    (before, after) an axis.
+    inputs: (batch, spatial..., channels), or channels second for the data_format "channels_first".
+    kernel: (taps..., channels / groups, filters). strides, dilation_rate: in positions, one number
+    or one an axis. padding: "valid", "same", "causal", or a pair (before, after) an axis.
+    ShapeError where no window fits, or channels do not divide into groups.
     """
     x, w = _operands(inputs, kernel)
     rank = w.ndim - 2
@@ -55,7 +56,11 @@ def depthwise_conv(
     data_format: str | None = None,
     dilation_rate: Any = 1,
 ) -> Tensor:
-    """Each channel by itself. kernel: (taps..., channels, multiplier); output channel c*M + m."""
+    """Each channel by itself.
+
+    kernel: (taps..., channels, multiplier); output channel c * multiplier + m. inputs, strides,
+    padding, data_format, dilation_rate: as for conv.
+    """
     w = as_tensor(kernel)
     *taps, channels, multiplier = w.dims
     grouped = reshape(w, (*taps, 1, channels * multiplier))
@@ -72,7 +77,12 @@ def separable_conv(
     data_format: str | None = None,
     dilation_rate: Any = 1,
 ) -> Tensor:
-    """A depthwise convolution, then one of one tap that mixes the channels."""
+    """A depthwise convolution, then one of one tap that mixes the channels.
+
+    depthwise_kernel: (taps..., channels, multiplier). pointwise_kernel: (1..., channels *
+    multiplier, filters). inputs, strides, padding, data_format, dilation_rate: as for conv; strides
+    and dilation are those of the first.
+    """
     deep = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
     return conv(deep, pointwise_kernel, data_format=data_format)
 
@@ -90,7 +100,9 @@ def conv_transpose(
 ) -> Tensor:
     """The transpose of a convolution: out[i * stride + k * dilation] += x[i] * w[k].
 
-    kernel: (taps..., filters / groups, channels).
+    kernel: (taps..., filters / groups, channels). padding: "valid" or "same", else ArgumentError.
+    output_padding: positions added at the end, one number or one an axis; None: Keras' lengths,
+    for "same" length * stride. inputs, strides, data_format, dilation_rate: as for conv.
     """
     y, w = _operands(inputs, kernel)
     rank = w.ndim - 2
@@ -116,7 +128,8 @@ def max_pool(
 ) -> Tensor:
     """The largest element of each window; absent ones do not count.
 
-    padding: as for conv.
+    pool_size: one number or one an axis. strides: pool_size by default. inputs, padding,
+    data_format, dilation_rate: as for conv.
     """
     x = channels_last(as_tensor(inputs), data_format)
     axes = _pool_axes(x, pool_size, strides, padding, dilation_rate)
@@ -134,7 +147,8 @@ def average_pool(
 ) -> Tensor:
     """The mean of each window's present elements: the form with ones, over their count.
 
-    padding: as for conv.
+    pool_size: one number or one an axis. strides: pool_size by default. inputs, padding,
+    data_format, dilation_rate: as for conv.
     """
     x = channels_last(as_float(inputs), data_format)
     axes = _pool_axes(x, pool_size, strides, padding, dilation_rate)
@@ -173,6 +187,15 @@ def per_axis(value: Any, rank: int, name: str, least: int = 1) -> tuple[int, ...
     return tuple(int(number) for number in numbers)
 
 
+def mode(padding: Any, known: tuple[str, ...] = ("valid", "same", "causal")) -> str:
+    """The padding's name in small letters; ArgumentError if it is none that is known."""
+    name = padding.lower() if isinstance(padding, str) else padding
+    if name not in known:
+        expected = f"one of {', '.join(map(repr, known))}"
+        raise ArgumentError(explain("padding", repr(padding), expected))
+    return str(name)
+
+
 def window_axes(
     x: Tensor, taps: Sequence[Any], strides: Any, padding: Any, dilation_rate: Any
 ) -> tuple[Axis, ...]:
@@ -188,6 +211,11 @@ def spatial_axes(
     padding: a mode, or pairs (before, after).
     """
     rank = len(lengths)
+    if not isinstance(padding, str) and (
+        not isinstance(padding, list | tuple) or len(padding) != rank
+    ):
+        expected = f"a mode, or pairs (before, after) for {rank} axes"
+        raise ArgumentError(explain("padding", repr(padding), expected))
     axes = []
     each = zip(
         lengths,
@@ -198,7 +226,7 @@ def spatial_axes(
     )
     for place, (length, tap, stride, dilation) in enumerate(each):
         if isinstance(padding, str):
-            low, high = geometry.padding(padding.lower(), length, tap, stride, dilation)
+            low, high = geometry.padding(mode(padding), length, tap, stride, dilation)
         else:
             low, high = padding[place]
         axis = Axis(tap, stride, dilation, low, high)
@@ -259,7 +287,8 @@ def transpose_axes(
     )
     axes, sizes = [], []
     for place, (length, tap, stride, dilation, more) in enumerate(each):
-        size, (low, high) = geometry.transpose(padding.lower(), length, tap, stride, dilation, more)
+        name = mode(padding, ("valid", "same"))
+        size, (low, high) = geometry.transpose(name, length, tap, stride, dilation, more)
         if isinstance(size, int) and size <= 0:
             given = f"{length} positions on spatial axis {place}"
             raise ShapeError(explain("window", given, "sizes that give an output of at least 1"))
