@@ -103,6 +103,22 @@ def chained(case: Case, x):
     return case.layer("Conv", 2, case.pick(1, 2), dilation_rate=case.pick(1, 2))(x)
 
 
+def chained_groups(case: Case, x):
+    """Row 17 where both have groups: as many, or multiples of each other, depthwise too."""
+    one, two = case.pick((2, 2), (4, 2), (2, 4), (4, 4), (1, 2), (2, 1))
+    taps = {1: 40, 2: 80, 4: 160}[max(one, two)]
+    moves = {"strides": 2} if case.pick(0, 1) else {"dilation_rate": case.pick(1, 2)}
+    x = case.layer("Conv", taps, case.pick(2, 3), padding="same", groups=one, **moves)(x)
+    return case.layer("Conv", 4, case.pick(1, 2), groups=two)(x)
+
+
+def separable(case: Case, x):
+    """Row 8b: fewer filters than the multiplier saves."""
+    moves = {"strides": 2} if case.pick(0, 1) else {"dilation_rate": case.pick(1, 2)}
+    options = {"padding": case.pick("valid", "same"), "depth_multiplier": case.pick(2, 3), **moves}
+    return case.layer("SeparableConv", 1, case.pick(2, 3), **options)(x)
+
+
 def summed(case: Case, x):
     """Row 18: a RepVGG block, with even and odd kernels and groups."""
     groups = case.pick(1, 2, 4)
@@ -134,7 +150,7 @@ def embedded(case: Case, x):
 
 
 ROWS = {"15": scaled, "16": scaled_before, "17": chained, "18": summed, "19": joined}
-ROWS |= {"21": embedded}
+ROWS |= {"21": embedded, "8b": separable}
 
 
 def magnitude(graph: Graph) -> Graph:
@@ -168,6 +184,36 @@ def test_each_row_is_found_and_gives_the_same_function(number: str) -> None:
         result, steps = case.folded()
         assert number in steps, (seed, steps)
         assert agree(case, result), seed
+
+
+def test_two_grouped_convolutions_are_one_of_the_groups_both_keep() -> None:
+    for seed in SEEDS:
+        case = Case(chained_groups, seed)
+        result, steps = case.folded()
+        assert "17" in steps, (seed, steps)
+        assert agree(case, result), seed
+
+
+@pytest.mark.parametrize(
+    ("layer", "wanted"),
+    [
+        (layers.SeparableConv1D(1, 3), ["8b"]),
+        (layers.SeparableConv1D(8, 3), []),
+        (layers.Conv1D(8, 3, groups=4), []),
+        (layers.DepthwiseConv1D(3), []),
+        (layers.Conv1D(8, 3, dilation_rate=2), []),
+    ],
+    ids=str,
+)
+def test_a_form_is_chosen_by_its_multiply_adds_and_proven_equal(layer, wanted) -> None:
+    model = isoconv.Sequential([isoconv.Input((9, 8)), layer])
+    graph = trace(lambda x: model(x, training=False), [Spec((2, 9, 8), "float32")]).graph
+    _, steps = driver.apply(graph, (*EXACT, *PREDICTION), graph.inputs[1:])
+    # Row 14 moves transposes of the weights.
+    assert [step.rule.number for step in steps if step.rule.number != "14"] == wanted
+    if wanted:
+        other = isoconv.Sequential([isoconv.Input((9, 8)), layers.Conv1D(1, 3)])
+        assert isoconv.equivalent(model, other).relation == "a_within_b"
 
 
 def test_a_shift_does_not_go_through_padding() -> None:
@@ -307,6 +353,16 @@ def _no_left(first, second):
     return tuple(Axis(a.taps, a.stride, a.dilation, a.high, a.low) for a in axes)
 
 
+def _first_group(w, own, groups):
+    """All groups read the channels of the first."""
+    found = _in_groups(w, own, groups)
+    zeros = [0] * found.rank
+    own_channels = make("slice", found, start=zeros, shape=w.shape, step=[1] * found.rank)
+    high = [f - o for f, o in zip(found.shape, w.shape, strict=True)]
+    return make("pad", own_channels, low=zeros, high=high, interior=zeros, value=0.0)
+
+
+_in_groups = products.in_groups
 _joint, _tap, _product_axes = branches.joint_axis, lookups._tap, products.product_axes
 
 FAULTS = [
@@ -316,6 +372,8 @@ FAULTS = [
     ("16", normalization, "along_channels", _unturned),
     ("21", lookups, "_tap", _late),
     ("17", products, "product_axes", _no_left),
+    ("8b", products, "product_axes", _no_left),
+    ("8b", products, "in_groups", _first_group),
 ]
 
 

@@ -150,7 +150,7 @@ def _product(shape: Shape, first: Any, second: Any) -> Chain | None:
 
     def weights() -> list[Array]:
         u, v, own, total = kernel(first), kernel(second), bias(first), bias(second)
-        w = evaluated(lambda u, v: product_weights(u, v, *pair, axes), u, v)
+        w = evaluated(lambda u, v: product_weights(u, v, *pair, axes, 1), u, v)
         if own is not None:
             more = evaluated(lambda t, v: constant_response(t, v, 1, v.rank), own, v).ravel()
             total = more if total is None else more + total
