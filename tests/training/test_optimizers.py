@@ -27,6 +27,7 @@ CASES = [
     ("Adam", {"clipnorm": 1.0, "weight_decay": 0.01}),
     ("AdamW", {}),
     ("AdamW", {"learning_rate": 0.01, "weight_decay": 0.1}),
+    ("AdamW", {"weight_decay": 0.0, "clipnorm": 0.0}),
     ("RMSprop", {}),
     ("RMSprop", {"momentum": 0.9}),
     ("RMSprop", {"centered": True}),

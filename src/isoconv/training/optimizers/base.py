@@ -286,7 +286,7 @@ class Optimizer:
         self.begin_step()
         for gradient, variable in zip(self._clip(grads), variables, strict=True):
             own_rate = as_tensor(rate, variable.dtype)
-            if self.weight_decay is not None and self._decays(variable):
+            if self.weight_decay and self._decays(variable):
                 variable.assign(variable - variable * self.weight_decay * own_rate)
             self.update_step(gradient, variable, own_rate)
 
@@ -318,11 +318,11 @@ class Optimizer:
                 variable.assign(ops.where(due, average, variable))
 
     def _clip(self, grads: list[Tensor]) -> list[Tensor]:
-        if self.clipvalue is not None:
+        if self.clipvalue:
             return [ops.clip(g, -self.clipvalue, self.clipvalue) for g in grads]
-        if self.clipnorm is not None:
+        if self.clipnorm:
             return [_shorten(g, self.clipnorm, ops.sum(ops.square(g))) for g in grads]
-        if self.global_clipnorm is not None:
+        if self.global_clipnorm:
             squares = [ops.sum(ops.square(g)) for g in grads]
             total = sum(squares[1:], squares[0]) if squares else None
             return [_shorten(g, self.global_clipnorm, total) for g in grads]
@@ -381,7 +381,7 @@ def _positive(value: float | None, where: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
         raise ArgumentError(explain(where, repr(value), "a number of at least 0"))
-    return float(value) or None
+    return float(value)
 
 
 def fraction(value: float, where: str) -> float:
