@@ -1,4 +1,4 @@
-"""Layers as text: `Conv1D(64, 3, padding="same") > Flatten()`, read without running anything."""
+"""Layers as text: `Conv1D(64, 3, padding='same') > Flatten()`, read without running anything."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from isoconv.errors import ArgumentError
 from isoconv.layers.base import Layer
 from isoconv.layers.wrapping import Lambda
 
-EXAMPLE = 'Conv1D(64, 3, padding="same") > Flatten() > Dense(10)'
+# In single quotes within, because shells take double ones away.
+EXAMPLE = "Conv1D(64, 3, padding='same') > Flatten() > Dense(10)"
 
 
 def layers(text: str) -> list[Layer]:
@@ -151,6 +152,8 @@ def _value(text: str, expression: ast.expr) -> Any:
         return ast.literal_eval(expression)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         wanted = "a plain value is expected: a number, a text in quotes, a tuple, True, False, None"
+        if isinstance(expression, ast.Name):
+            wanted = f"a text stands in quotes: '{expression.id}'"
         raise _at(text, expression, wanted) from None
 
 

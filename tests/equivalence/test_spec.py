@@ -50,6 +50,7 @@ def test_what_is_written_is_read_again(text):
         ("Conv1D(64, 3, padding='sane')", "Conv1D", "'valid', 'same', 'causal'"),
         ("Dense(__import__('os').getpid())", "__import__", "a plain value is expected"),
         ("Dense(4 * 10**9)", "4 *", "a plain value is expected"),
+        ("Conv1D(4, 3, padding=same)", "same", "a text stands in quotes: 'same'"),
         ("Lambda('x')", "Lambda", "there is no layer 'Lambda'"),
         ("Dense(4).build(3)", "Dense", "a layer with its arguments is expected"),
         ("é > Dense(4)", "é", "a layer with its arguments is expected"),
