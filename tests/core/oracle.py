@@ -56,9 +56,14 @@ def compare_built(ours: Any, theirs: Any, x: np.ndarray, training: bool = False)
     def pure(weights: Any, data: Any) -> Any:
         return theirs.stateless_call(weights, fixed, data, **options)[0]
 
-    expected, pull = jax.vjp(pure, trainable, x)
-    cotangent = numbers(*expected.shape, seed=9)
-    by_weights, by_input = pull(cotangent)
+    def with_gradients(weights: Any, data: Any, cotangent: Any) -> Any:
+        expected, pull = jax.vjp(pure, weights, data)
+        return expected, *pull(cotangent)
+
+    # Compiled at once: each operation by itself would be compiled as well, for each shape.
+    shape = jax.eval_shape(pure, trainable, x).shape
+    cotangent = numbers(*shape, seed=9)
+    expected, by_weights, by_input = jax.jit(with_gradients)(trainable, x, cotangent)
     actual, pullback = isoconv.vjp(ours, x, training=training)
     close(actual, expected)
     dx, dweights = pullback(cotangent)
