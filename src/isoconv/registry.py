@@ -47,13 +47,15 @@ _MODULES = {"models": "keras", "schedules": "keras.optimizers.schedules"}
 def builtin(kind: str, *aliases: str) -> Callable[[T], T]:
     """Registers a class or function of ours under its name, its snake_case name and aliases.
 
-    kind: "layers", "models", "initializers", "activations", "losses", ...
+    kind: "layers", "models", "initializers", "activations", "losses", ... Private ones, on which
+    others build, have no names.
     """
 
     def register(target: T) -> T:
         name = target.__name__  # type: ignore[attr-defined]
-        for each in (name, naming.snake_case(name), *aliases):
-            _builtin[kind, each] = target
+        if not name.startswith("_"):
+            for each in (name, naming.snake_case(name), *aliases):
+                _builtin[kind, each] = target
         return target
 
     return register

@@ -673,6 +673,9 @@ def test_nothing_to_train_on():
 
 def test_bad_arguments():
     refused("epochs: expected an integer of at least 1", X, Y, epochs=0)
+    refused("initial_epoch: expected an integer of at least 0", X, Y, initial_epoch=-1)
+    refused("class_weight: expected a dict of weights", X, Y, class_weight=[1.0, 2.0])
+    refused("class_weight: expected a dict of weights", X, Y, class_weight={"cat": 2.0})
     refused("batch_size", X, Y, batch_size=2.5)
     refused("validation_split", X, Y, validation_split=1.5)
     refused("validation_split", X[:1], Y[:1], validation_split=0.1)
@@ -684,7 +687,7 @@ def test_bad_arguments():
     model = network()
     with pytest.raises(ArgumentError, match="among losses"):
         model.compile("sgd", "mean_cubed_error")
-    with pytest.raises(ArgumentError, match="among metrics"):
+    with pytest.raises(ArgumentError, match="among metrics: expected one of acc"):
         model.compile("sgd", "mse", metrics=["exactness"])
     with pytest.raises(ArgumentError, match="among optimizers"):
         model.compile("gd", "mse")

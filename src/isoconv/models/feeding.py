@@ -74,8 +74,8 @@ class Feeding(Training):
         return self._source(given, None, None, "fit: validation_data")
 
 
-def whole_number(value: Any, where: str) -> int:
-    """An integer of at least 1, or an ArgumentError."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ArgumentError(explain(where, repr(value), "an integer of at least 1"))
+def whole_number(value: Any, where: str, least: int = 1) -> int:
+    """An integer of at least `least`, or an ArgumentError."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ArgumentError(explain(where, repr(value), f"an integer of at least {least}"))
     return int(value)

@@ -262,6 +262,9 @@ def with_class_weight(data: Data, class_weight: Mapping[int, float], dtype: str)
     The labels are one array: numbers of classes, or one-hot (then the largest counts).
     """
     x, y, weights = data
+    if not isinstance(class_weight, Mapping) or not all(map(_is_number, class_weight)):
+        wanted = "a dict of weights by the numbers of classes"
+        raise ArgumentError(explain("class_weight", repr(class_weight), wanted))
     if not isinstance(y, np.ndarray):
         remedy = "Give sample_weight instead."
         raise ArgumentError(explain("class_weight", "several outputs", "one output", remedy))
@@ -276,6 +279,10 @@ def with_class_weight(data: Data, class_weight: Mapping[int, float], dtype: str)
             raise ArgumentError(explain("class_weight", "such sample_weight", "a weight a sample"))
         factors = factors * weights
     return x, y, factors
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number)
 
 
 def check_classes(y: Any, count: int, ignored: int | None, where: str) -> None:
