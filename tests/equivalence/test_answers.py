@@ -326,3 +326,17 @@ def test_an_answer_fits_80_columns_and_reads_as_data():
     assert max(map(len, str(found).splitlines())) <= 80
     assert found.as_dict()["relation"] == "different"
     assert "never depends on input" in str(found).replace("\n", " ")
+
+
+def test_chains_of_ten_are_compared_layer_by_layer():
+    """From one activation to the next, whatever number of layers makes up what is between."""
+    shape = (12, 4)
+    separable = "SeparableConv1D(4, 3, padding='same', activation='relu')"
+    conv = "Conv1D(4, 3, padding='same', activation='relu')"
+    chains = [" > ".join([each] * 10) for each in (separable, conv)]
+    found = equivalent(*chains, shape)
+    assert (found.relation, found.numeric) == ("a_within_b", "folding")
+    cut = chains[1].removesuffix(", activation='relu')") + ")"
+    found = equivalent(chains[1], cut, shape)
+    assert found.relation == "different"
+    assert found.counterexample is not None

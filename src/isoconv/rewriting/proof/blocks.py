@@ -11,7 +11,7 @@ from isoconv.ir.graph import Node, rebuild, rewrite
 from isoconv.ir.ops import OPS, make
 from isoconv.ir.sizes import number
 from isoconv.rewriting.proof.normal import Normal, Views
-from isoconv.rewriting.proof.values import KEEPS_ZERO, needed
+from isoconv.rewriting.proof.values import KEEPS_ZERO, UNARY, needed
 
 
 @dataclass(frozen=True)
@@ -163,6 +163,9 @@ def _degree(node: Node, each: Sequence[float]) -> float:
 # -- cutting ----------------------------------------------------------------------------------
 
 
+_BENDING = UNARY | {"max", "min", "pool_max", "reduce_max"}
+
+
 class Chain:
     """A block, and the places in it through which everything passes.
 
@@ -176,6 +179,13 @@ class Chain:
 
     def __len__(self) -> int:
         return len(self.places) - 1
+
+    def bend(self, first: int) -> int:
+        """The last place from here up to which nothing but sums and products is done."""
+        last = first
+        while last < len(self) and self.places[last + 1].op not in _BENDING:
+            last += 1
+        return last
 
     def part(self, first: int, last: int) -> Block:
         """The block from one place to another."""

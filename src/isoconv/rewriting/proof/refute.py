@@ -255,8 +255,9 @@ class Refuter:
         low, high = bounds(self.b.end)
         if (low, high) == (-inf, inf):
             return None
-        for attempt in range(1, attempts + 1):
-            weights = self._small(attempt)
+        for attempt in range(attempts):
+            # Weights of both signs.
+            weights = self._small(ATTEMPTS + attempt)
             values, off = self.run(probes(self.a, 2, self.inputs), weights)
             wrong = np.argwhere((values + off < low) | (values - off > high))
             if len(wrong):

@@ -81,7 +81,9 @@ class Search:
         return (a, b) in seen, (b, a) in seen
 
     def _steps(self, i: int, j: int) -> Iterator[tuple[int, int]]:
-        """Where to go next, small steps first, on both sides if possible; last the whole rest."""
+        """Where to go next: to where both bend; by small steps, on both sides if possible; last the
+        whole rest.
+        """
         ends = (len(self.a), len(self.b))
         near = [
             (k, m)
@@ -89,7 +91,8 @@ class Search:
             for m in range(j, min(j + REACH, ends[1]) + 1)
             if (k, m) != (i, j)
         ]
-        near.sort(key=lambda each: _far(each[0] - i, each[1] - j))
+        bends = self.a.bend(i), self.b.bend(j)
+        near.sort(key=lambda each: (each != bends, _far(each[0] - i, each[1] - j)))
         if ends not in near and ends != (i, j):
             near.append(ends)
         for k, m in near:
