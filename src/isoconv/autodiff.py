@@ -66,6 +66,7 @@ def vjp(fn: Any, *args: Any, training: bool = False) -> tuple[Any, Callable[...,
     """The value of `fn` and the function that pulls cotangents back through it.
 
     fn: a layer, a model, or a function written in isoconv.ops. args: what it is called on.
+    training: whether layers behave as in training.
     Returns y and pullback: `pullback(dy)` gives a tuple of the gradients by each argument (None
     for integers), and for a layer or model, last, the list of gradients by its trainable_weights
     as they are when it is called. It can be differentiated in turn.

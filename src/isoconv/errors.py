@@ -46,6 +46,8 @@ _LONGEST = 1000
 def explain(where: str, given: object, expected: str, remedy: str = "") -> str:
     """The message of an error: where it happened, what was given, what would work, what to do.
 
+    where, given, expected: parts of one sentence. remedy: a sentence after it, or nothing.
+
     >>> explain("Conv1D 'conv1d': padding", "'sane'", "one of 'valid', 'same', 'causal'")
     "Conv1D 'conv1d': padding: expected one of 'valid', 'same', 'causal'; got 'sane'."
     """

@@ -64,7 +64,11 @@ def builtin(kind: str, *aliases: str) -> Callable[[T], T]:
 def register_keras_serializable(
     package: str = "Custom", name: str | None = None
 ) -> Callable[[T], T]:
-    """Decorator: lets a class or function of the user's be saved and read back by name."""
+    """Decorator: lets a class or function of the user's be saved and read back by name.
+
+    The name in files is "package>name"; its own name if none is given. ArgumentError for a class
+    without get_config.
+    """
 
     def register(target: T) -> T:
         if inspect.isclass(target) and not hasattr(target, "get_config"):
@@ -81,7 +85,7 @@ def register_keras_serializable(
 
 @contextmanager
 def custom_object_scope(objects: Mapping[str, Any]) -> Iterator[None]:
-    """Inside, these names are found too when something is read back."""
+    """Inside, these objects are found by their names too when something is read back."""
     token = _scope.set({**_scope.get(), **objects})
     try:
         yield
@@ -90,7 +94,7 @@ def custom_object_scope(objects: Mapping[str, Any]) -> Iterator[None]:
 
 
 def get_registered_name(target: Any) -> str:
-    """The name a class or function was registered under, "package>name", or its own."""
+    """The name the class or function `target` was registered under, "package>name", or its own."""
     return _custom_names.get(target, str(target.__name__))
 
 

@@ -66,7 +66,9 @@ def Input(
 ) -> KerasTensor:
     """The start of a model: call layers on it.
 
-    shape: the sizes without the batch, None where they are known at run time only.
+    shape: the sizes without the batch, None where they are known at run time only. batch_shape: the
+    sizes with the batch, instead. batch_size: the number of samples, where it is fixed. dtype:
+    floatx() by default. name: unique in a model, made up if left out.
     """
     label = name or naming.unique("input_layer")
     layer = InputLayer(shape, batch_size, dtype, batch_shape, label)

@@ -99,7 +99,7 @@ class Model(Fitting, Saving, Predicting, Layer):
         return self.drawn_network().outputs if self._network else super().output
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """A layer by its name or its place."""
+        """A layer by its name or its place, the index from 0."""
         if (name is None) == (index is None):
             raise ArgumentError(explain(self.where("get_layer"), name, "either name or index"))
         if index is not None:

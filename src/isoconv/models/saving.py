@@ -34,7 +34,7 @@ def load_model(
     compile: bool = True,
     safe_mode: bool = True,
 ) -> Any:
-    """The model that a file holds.
+    """The model that the file `filepath` holds.
 
     custom_objects: classes and functions of yours, by the names they have in the file, besides
     those registered. compile: whether to compile it as it was, optimizer's state included.

@@ -66,7 +66,7 @@ def mish(x: Any) -> Any:
 
 
 def glu(x: Any, axis: int = -1) -> Any:
-    """The first half of the channels times the sigmoid of the second (Dauphin et al. 2017)."""
+    """The first half of x along an axis times the sigmoid of the second (Dauphin et al. 2017)."""
     values, gates = ops.split(x, 2, axis)
     return ops.multiply(values, sigmoid(gates))
 
@@ -135,7 +135,7 @@ registry.builtin("activations", "hard_swish")(hard_silu)
 
 
 def get(identifier: Any) -> Callable[..., Any]:
-    """An activation from its name, config or itself; None is `linear`."""
+    """An activation from an identifier: its name, config or itself; None is `linear`."""
     found: Callable[..., Any] = registry.get("activations", identifier) or linear
     return found
 
@@ -146,7 +146,10 @@ def serialize(activation: Callable[..., Any]) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The activation that `serialize` made this data of."""
+    """The activation that `serialize` made `config` of.
+
+    custom_objects: classes and functions of yours by name, besides those registered.
+    """
     if isinstance(config, str):
         with registry.custom_object_scope(custom_objects or {}):
             return get(config)

@@ -30,7 +30,7 @@ class Constraint:
 
 
 def get(identifier: Any) -> Any:
-    """A constraint from its name, config, class or itself; None stays None."""
+    """A constraint from an identifier: its name, config, class or itself; None stays None."""
     return registry.get("constraints", identifier)
 
 
@@ -40,7 +40,10 @@ def serialize(constraint: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The constraint that `serialize` made this data of."""
+    """The constraint that `serialize` made `config` of.
+
+    custom_objects: classes and functions of yours by name, besides those registered.
+    """
     return registry.deserialize(config, "constraints", custom_objects)
 
 

@@ -33,7 +33,7 @@ class Initializer:
 
 
 def get(identifier: Any) -> Any:
-    """An initializer from its name, config, class, values or itself; None stays None."""
+    """An initializer from an identifier: its name, config, class, values or itself; None stays."""
     if isinstance(identifier, np.ndarray):
         return Constant(identifier)
     return registry.get("initializers", identifier)
@@ -45,7 +45,10 @@ def serialize(initializer: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The initializer that `serialize` made this data of."""
+    """The initializer that `serialize` made `config` of.
+
+    custom_objects: classes and functions of yours by name, besides those registered.
+    """
     return registry.deserialize(config, "initializers", custom_objects)
 
 
@@ -118,7 +121,7 @@ class RandomInitializer(Initializer):
 
 
 class RandomNormal(RandomInitializer):
-    """The normal distribution."""
+    """The normal distribution around `mean`, of standard deviation `stddev`."""
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
@@ -132,7 +135,7 @@ class RandomNormal(RandomInitializer):
 
 
 class TruncatedNormal(RandomNormal):
-    """The normal distribution without what is beyond two standard deviations."""
+    """The normal distribution around `mean`, without what is beyond two of `stddev`."""
 
     def __call__(self, shape: tuple[int, ...], dtype: str = "float32") -> Array:
         values = _cut_normal(self.generator(), shape)
@@ -180,7 +183,7 @@ class Orthogonal(RandomInitializer):
 
 
 class VarianceScaling(RandomInitializer):
-    """Variance `scale` over the fan: "fan_in", "fan_out" or their mean "fan_avg".
+    """Variance `scale` over the fan that `mode` names: "fan_in", "fan_out" or their mean "fan_avg".
 
     Args:
         distribution: "truncated_normal", "untruncated_normal" or "uniform".
@@ -306,7 +309,11 @@ def compute_fans(
     input_axes: Sequence[int] | None = None,
     output_axes: Sequence[int] | None = None,
 ) -> tuple[float, float]:
-    """fan_in and fan_out of a kernel, as Keras counts them: (taps..., in, out) if no axes say."""
+    """fan_in and fan_out of a kernel of this shape, as Keras counts them.
+
+    input_axes, output_axes: the axes whose sizes they are the products of; without them the shape
+    is (taps..., in, out).
+    """
     if input_axes is not None and output_axes is not None:
         sizes = (math.prod(shape[axis] for axis in axes) for axes in (input_axes, output_axes))
         fan_in, fan_out = sizes

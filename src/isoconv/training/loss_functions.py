@@ -60,7 +60,10 @@ def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
 
 @op
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
-    """mean of e^2 / 2 where |e| <= delta, and of delta |e| - delta^2 / 2 beyond (Huber 1964)."""
+    """mean of e^2 / 2 where |e| <= delta, and of delta |e| - delta^2 / 2 beyond (Huber 1964).
+
+    e is y_pred - y_true.
+    """
     labels, predicted = same_shape(y_true, y_pred, "huber")
     error = predicted - labels
     size = ops.absolute(error)
@@ -78,7 +81,7 @@ def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
 
 @op
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
-    """Minus the cosine of the angle between labels and predictions."""
+    """Minus the cosine of the angle between y_true and y_pred along an axis."""
     labels, predicted = same_shape(y_true, y_pred, "cosine_similarity")
     return ops.negative(ops.sum(_direction(labels, axis) * _direction(predicted, axis), axis))
 
@@ -113,7 +116,7 @@ def _margins(y_true: Any, y_pred: Any, where: str) -> Tensor:
 
 @op
 def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
-    """max(the largest wrong prediction - the right one + 1, 0); labels are one-hot."""
+    """max(the largest wrong one of y_pred - the right one + 1, 0); y_true is one-hot."""
     labels, predicted = same_shape(y_true, y_pred, "categorical_hinge")
     right = ops.sum(labels * predicted, -1)
     wrong = ops.max((1.0 - labels) * predicted, -1)
@@ -147,7 +150,7 @@ def binary_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor:
-    """mean(-y_true log(p) - (1 - y_true) log(1 - p)).
+    """mean(-y_true log(p) - (1 - y_true) log(1 - p)) along an axis.
 
     from_logits: y_pred is log(p / (1 - p)) rather than p. label_smoothing: labels are moved this
     part of the way to 1/2.
@@ -170,10 +173,11 @@ def categorical_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor:
-    """-sum(y_true log(p)), p = y_pred / sum(y_pred), or softmax(y_pred) from logits.
+    """-sum(y_true log(p)) along the axis of the classes.
 
-    y_true: (batch, ..., classes), one-hot or probabilities. label_smoothing: labels are moved this
-    part of the way to 1 / classes.
+    y_true: (batch, ..., classes), one-hot or probabilities. from_logits: p = softmax(y_pred) rather
+    than y_pred / sum(y_pred). label_smoothing: labels are moved this part of the way to
+    1 / classes.
     """
     labels, predicted = same_shape(y_true, y_pred, "categorical_crossentropy")
     if label_smoothing:
@@ -196,10 +200,11 @@ def binary_focal_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor:
-    """The mean of binary crossentropies, each times (1 - q)^gamma, q being the probability given
-    to what is right (Lin et al. 2017).
+    """The mean along an axis of binary crossentropies, each times (1 - q)^gamma, q being the
+    probability given to what is right (Lin et al. 2017).
 
-    apply_class_balancing: also times alpha for labels of 1 and 1 - alpha for labels of 0.
+    apply_class_balancing: also times alpha for labels of 1 and 1 - alpha for labels of 0. y_true,
+    y_pred, from_logits, label_smoothing: as for `binary_crossentropy`.
     """
     labels, predicted = same_shape(y_true, y_pred, "binary_focal_crossentropy")
     if label_smoothing:
@@ -227,7 +232,8 @@ def categorical_focal_crossentropy(
     """-alpha sum((1 - p)^gamma y_true log(p)), p as for `categorical_crossentropy` (Lin et al.
     2017).
 
-    Labels that are likely already count for little.
+    Labels that are likely already count for little. y_true, y_pred, from_logits, label_smoothing,
+    axis: as for `categorical_crossentropy`.
     """
     labels, predicted = same_shape(y_true, y_pred, "categorical_focal_crossentropy")
     if label_smoothing:
@@ -247,10 +253,11 @@ def sparse_categorical_crossentropy(
     ignore_class: int | None = None,
     axis: int = -1,
 ) -> Tensor:
-    """-log(p[y_true]), p = y_pred / sum(y_pred), or softmax(y_pred) from logits.
+    """-log(p[y_true]) along the axis of the classes.
 
-    y_true: (batch, ...) or (batch, ..., 1), integers from 0 to classes - 1. ignore_class: a label
-    whose places count for nothing.
+    y_true: (batch, ...) or (batch, ..., 1), integers from 0 to classes - 1. from_logits: p =
+    softmax(y_pred) rather than y_pred / sum(y_pred). ignore_class: a label whose places count for
+    nothing.
     """
     predicted = as_float(y_pred)
     place = positive_axis(axis, predicted.ndim, "sparse_categorical_crossentropy")

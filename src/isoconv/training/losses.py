@@ -377,7 +377,7 @@ for _function, _aliases in FUNCTIONS.items():
 
 
 def get(identifier: Any) -> Any:
-    """A loss from its name, config, class or itself; None stays None."""
+    """A loss from an identifier: its name, config, class or itself; None stays None."""
     return registry.get("losses", identifier)
 
 
@@ -387,5 +387,8 @@ def serialize(loss: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The loss that `serialize` made this data of."""
+    """The loss that `serialize` made `config` of.
+
+    custom_objects: classes and functions of yours by name, besides those registered.
+    """
     return registry.deserialize(config, "losses", custom_objects)

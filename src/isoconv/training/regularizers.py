@@ -29,7 +29,7 @@ class Regularizer:
 
 
 def get(identifier: Any) -> Any:
-    """A regularizer from its name, config, class or itself; None stays None."""
+    """A regularizer from an identifier: its name, config, class or itself; None stays None."""
     return registry.get("regularizers", identifier)
 
 
@@ -39,7 +39,10 @@ def serialize(regularizer: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The regularizer that `serialize` made this data of."""
+    """The regularizer that `serialize` made `config` of.
+
+    custom_objects: classes and functions of yours by name, besides those registered.
+    """
     return registry.deserialize(config, "regularizers", custom_objects)
 
 

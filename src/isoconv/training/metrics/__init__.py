@@ -117,7 +117,7 @@ __all__ = [
 
 
 def get(identifier: Any) -> Any:
-    """A metric from its name, config, class or itself; None stays None."""
+    """A metric from an identifier: its name, config, class or itself; None stays None."""
     return registry.get("metrics", identifier)
 
 
@@ -127,5 +127,8 @@ def serialize(metric: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The metric that `serialize` made this data of."""
+    """The metric that `serialize` made `config` of.
+
+    custom_objects: classes and functions of yours by name, besides those registered.
+    """
     return registry.deserialize(config, "metrics", custom_objects)

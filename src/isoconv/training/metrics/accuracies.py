@@ -15,7 +15,7 @@ from isoconv.training.reduction import same_rank
 
 @op
 def accuracy(y_true: Any, y_pred: Any) -> Tensor:
-    """1 where a prediction is the label, else 0."""
+    """1 where y_pred is y_true, else 0; both are shaped (batch, ...)."""
     predicted = as_tensor(y_pred)
     labels, predicted = same_rank(as_tensor(y_true, predicted.dtype), predicted)
     return ops.cast(ops.equal(labels, predicted), settings.floatx())
@@ -23,7 +23,7 @@ def accuracy(y_true: Any, y_pred: Any) -> Tensor:
 
 @op
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
-    """1 where a prediction is on the label's side of the threshold, else 0."""
+    """1 where y_pred is on the side of the threshold where y_true is, else 0."""
     labels, predicted = same_rank(y_true, y_pred)
     sides = ops.cast(predicted > threshold, labels.dtype)
     return ops.cast(ops.equal(labels, sides), settings.floatx())
@@ -31,7 +31,7 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
 
 @op
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
-    """1 where the largest prediction is at the largest label, else 0.
+    """1 where the largest of y_pred is at the largest of y_true, else 0.
 
     Both are shaped (batch, ..., classes).
     """
@@ -84,7 +84,7 @@ class BinaryAccuracy(MeanMetricWrapper):
 
 @op
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
-    """1 where the largest label is among the k largest predictions, else 0.
+    """1 where the largest of y_true is among the k largest of y_pred, else 0.
 
     Both are shaped (batch, ..., classes).
     """

@@ -29,7 +29,7 @@ __all__ = [
 
 
 def get(identifier: Any) -> Any:
-    """An optimizer from its name, config, class or itself."""
+    """An optimizer from an identifier: its name, config, class or itself."""
     if isinstance(identifier, Optimizer):
         return identifier
     return registry.get("optimizers", identifier)
@@ -41,5 +41,8 @@ def serialize(optimizer: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The optimizer that `serialize` made this data of."""
+    """The optimizer that `serialize` made `config` of.
+
+    custom_objects: classes and functions of yours by name, besides those registered.
+    """
     return registry.deserialize(config, "optimizers", custom_objects)
