@@ -114,7 +114,11 @@ class Model(Fitting, Saving, Predicting, Layer):
         raise ArgumentError(explain(self.where("get_layer: name"), repr(name), f"one of {known}"))
 
     def summary(self, line_length: int | None = None, print_fn: Any = print) -> None:
-        """Prints the layers, their output shapes and their numbers of parameters."""
+        """Prints the layers, their output shapes and their numbers of parameters.
+
+        line_length: the table's width in characters, 65 if left out, 80 with connections. print_fn:
+        what is called with the text.
+        """
         print_fn(summary(self, line_length))
 
     def _repr_html_(self) -> str:
