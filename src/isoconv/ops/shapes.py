@@ -183,7 +183,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
 
 @op
 def flip(x: Any, axis: Any = None) -> Tensor:
-    """x in the opposite order along axes: one, several, or all for None."""
+    """x in the opposite order along axes. axis: one, several, or None for all."""
     x = as_tensor(x)
     return node("reverse", x, axes=positive_axes(axis, x.ndim, "flip"))
 
