@@ -9,6 +9,8 @@ from isoconv.plan.machine import Machine
 
 # Tiles of one task, and the tasks to have before they grow: beyond the fewest tiles, and to them.
 _FEWEST_TILES, _MOST_TILES, _SHARES, _FIRST_SHARES = 8, 32, 12, 4
+# More tasks where tiles are one row deep: of few lines, the last of an odd number counts.
+_SHALLOW = 8
 # The most rows of a task whose weights do not stay in the nearest caches.
 LARGE_ROWS = 288
 # The most rows of a tile: as many pointers have registers. Fewer where masks take vector registers.
@@ -62,7 +64,7 @@ def block(total: Dim, deep: int) -> Dim:
     """Rows that one task takes, of `total` in tiles of `deep`: enough to use a panel of the weights
     often and to fill tiles, few enough to share out.
     """
-    few = minimum(ceildiv(total, deep * _FIRST_SHARES), _FEWEST_TILES)
+    few = minimum(ceildiv(total, max(deep * _FIRST_SHARES, _SHALLOW)), _FEWEST_TILES)
     many = minimum(total // (deep * _SHARES), _MOST_TILES)
     return maximum(maximum(few, many), 1) * deep
 
