@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
+from threading import Lock
 
 _changes = count(1)
 _epoch = 0
-_stamp = 0
+# The stamp, and how many scopes are open, where compiled code can look at them.
+_cells = (ctypes.c_int64 * 2)()
+ADDRESS = ctypes.addressof(_cells)
+_lock = Lock()
 
 
 def epoch() -> int:
@@ -22,7 +30,7 @@ def stamp() -> int:
 
     With the epoch, with the value of any variable, with the defaults that layers are made by.
     """
-    return _stamp
+    return _cells[0]
 
 
 def changed() -> None:
@@ -34,5 +42,23 @@ def changed() -> None:
 
 def touched() -> None:
     """Notes that calls made ready so far may no longer hold: a variable has another value."""
-    global _stamp
-    _stamp = next(_changes)
+    _cells[0] = next(_changes)
+
+
+@contextmanager
+def scope() -> Iterator[None]:
+    """Inside, in whatever thread, calls may mean something else: a trace, training or not."""
+    with _lock:
+        _cells[1] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _cells[1] -= 1
+
+
+if hasattr(os, "register_at_fork"):
+    # A child must not inherit a lock that another thread holds.
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )

@@ -296,9 +296,14 @@ def by_meaning(monkeypatch):
         def by_reference(arrays, *_):
             return reference.run(graph, dict(zip(names, arrays, strict=True)))
 
-        by_reference.ready = lambda feeds, count: (
-            lambda given: by_reference([*given, *feeds[count:]])
-        )
+        def ready(feeds, given, since):
+            def call(*arrays):
+                outputs = by_reference([*arrays, *feeds[len(given) :]])
+                return outputs if len(outputs) > 1 else outputs[0]
+
+            return call
+
+        by_reference.ready = ready
         return by_reference
 
     monkeypatch.setattr(compiler, "compile", run)

@@ -27,7 +27,10 @@ SYMBOL = "run"
 DATA = object.__basicsize__
 # The first words of a frame: the pool's control block, its `parallel`, how many threads may take
 # part, the arena's capacity in bytes, the arena.
-CONTROL, PARALLEL, LIMIT, CAPACITY, ARENA, FIRST = range(6)
+CONTROL, PARALLEL, LIMIT, CAPACITY, ARENA = range(5)
+# Then what the driver does not look at: whether a call is using the frame, the number of the call
+# whose words stand in it (or 0), and the next frame of the same program (or 0).
+BUSY, OWNER, NEXT, FIRST = range(5, 9)
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ class Layer(State):
         self._lock = RLock()
         self._compiled = Compiled(self._in_trace, self.runtime_axes_of)
         self._folded = Compiled(self._in_trace, self.runtime_axes_of, folding=True)
-        self._ready = ReadyCalls()
+        self._ready, self._ready_folded = ReadyCalls(), ReadyCalls()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -110,6 +110,9 @@ class Layer(State):
             cls.build = _finishing(cls.build)  # type: ignore[method-assign]
         if cls.__module__.startswith("isoconv.layers"):
             registry.builtin("layers")(cls)
+
+    # Of a layer that was not initialised.
+    _ready = ReadyCalls()
 
     preprocesses = False
     """Whether the layer stands before all others and takes what no program takes, such as text."""
@@ -217,6 +220,10 @@ class Layer(State):
         training: whether layers that behave differently in training do so. mask: which steps
         are present.
         """
+        if not kwargs:
+            result = self._ready.again(*args)
+            if result is not NotImplemented:
+                return result
         if "_compiled" not in self.__dict__:
             name = type(self).__name__
             raise ArgumentError(explain(name, "a layer not initialised", "super().__init__()"))
@@ -236,11 +243,15 @@ class Layer(State):
 
     def at_once(self, args: Any, kwargs: dict[str, Any], folding: bool = False) -> Any:
         """The outputs for arrays. folding: as for `program`."""
-        mode = (folding, self.training_of(kwargs))
+        said = kwargs.get("training")
+        mode = training() if said is None else said
         alone = len(args) == 1 and not kwargs.keys() - {"training"}
-        ready = self._ready.find(args[0], mode) if alone else None
-        if ready is not None:
-            return ready(args[0])
+        ready = self._ready_folded if folding else self._ready
+        if alone:
+            usual = mode is (False if folding else None) and type(args[0]) is np.ndarray
+            result = ready.call(args[0], mode, again=usual)
+            if result is not NotImplemented:
+                return result
         since = stamp()
         prepared, kwargs = self.prepare(args, kwargs)
         self.ensure_built(prepared, kwargs)
@@ -248,7 +259,7 @@ class Layer(State):
         program = self.program(arrays, prepared, kwargs, folding)
         result = program(arrays)
         if alone:
-            self._ready.keep(since, args[0], arrays, program, mode)
+            ready.keep(since, args[0], arrays, program, mode)
         return result
 
     def program(
@@ -382,7 +393,7 @@ class Layer(State):
 
 
 _OPTIONS = ("training", "mask")
-_NOT_COPIED = ("_lock", "_compiled", "_folded", "_ready", "_predicting")
+_NOT_COPIED = ("_lock", "_compiled", "_folded", "_ready", "_ready_folded", "_predicting")
 
 # What Keras writes into configs for features that are not ours; None says that they are unused.
 _ONLY_KERAS = ("quantization_config", "lora_rank", "lora_alpha")

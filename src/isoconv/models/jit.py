@@ -90,9 +90,12 @@ class Jitted:
         x: an array an input. out: an array, or a list or dict of them, that the outputs are
         written to, of their shapes and dtypes; new ones are made if it is left out.
         """
-        ready = self._ready.find(x) if out is None else None
-        if ready is not None:
-            return ready(x)
+        if out is None:
+            result = self._ready.again(*x)
+            if result is NotImplemented:
+                result = self._ready.call(x)
+            if result is not NotImplemented:
+                return result
         since = stamp()
         drawn = isinstance(self.model, Model) and self.model.network is not None
         args: Any = (list(x),) if drawn and len(x) > 1 else x

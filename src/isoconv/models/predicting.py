@@ -92,7 +92,8 @@ class Predicting(_Base):
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as arrays."""
-        return self._predicted(x, True)
+        result = self._ready_folded.again(x)
+        return self._predicted(x, True) if result is NotImplemented else result
 
     def _predicted(self, x: Any, rewrite: bool) -> Any:
         if type(self).predict_step is Predicting.predict_step:

@@ -132,15 +132,29 @@ class Program:
             self._hand_out_losses(outputs[self._count :])
         return self._filled(outputs)
 
-    def ready(self, arrays: Sequence[Array]) -> Callable[[Sequence[Array]], Any] | None:
-        """The program for other arrays of these shapes, with its variables as they are now.
+    def ready(
+        self, arrays: Sequence[Array], given: Sequence[Array], since: int
+    ) -> Callable[..., Any] | None:
+        """A function of arrays like `given`, with the program's variables as they are now.
 
-        None for a program that changes variables or hands out losses.
+        arrays: the elements of `given`, in the shapes that the program takes. The function gives
+        NotImplemented for other arrays, after any change since the stamp `since`, and while
+        anything is traced. None for a program that changes variables or hands out losses.
         """
         if self.trace.updated or self.trace.losses:
             return None
-        run = self._run.ready(self._feeds(arrays, None), len(arrays))
-        return lambda given: self._filled(run(given))
+        run = self._run.ready(self._feeds(arrays, None), given, since)
+        if isinstance(self.trace.result, Tensor):
+            return run
+        several = len(self.trace.graph.outputs) != 1
+
+        def filled(*given: Array) -> Any:
+            found = run(*given)
+            if found is NotImplemented:
+                return found
+            return self._filled(found if several else [found])
+
+        return filled
 
     def _filled(self, outputs: Sequence[Array]) -> Any:
         """The function's result, with these arrays in the places of its tensors."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isoconv import changes
 from isoconv.errors import ArgumentError, ShapeError, explain
 from isoconv.ir.graph import Node, current_origin, new_trace, origin, rebuild, rewrite
 from isoconv.ir.ops import make
@@ -185,7 +186,7 @@ def record_into(recorder: Recorder | None) -> Iterator[None]:
     """What is computed inside goes into this trace; with None it is computed at once."""
     token = _recorder.set(recorder)
     try:
-        with new_trace():
+        with new_trace(), changes.scope():
             yield
     finally:
         _recorder.reset(token)
@@ -201,6 +202,7 @@ def training_scope(value: bool | None) -> Iterator[None]:
     """Layers called inside train or not, as `value` says; None leaves it as it is."""
     token = _training.set(_training.get() if value is None else value)
     try:
-        yield
+        with changes.scope():
+            yield
     finally:
         _training.reset(token)

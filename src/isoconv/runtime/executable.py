@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import count
 from threading import Lock
 
 import numpy as np
 
 from isoconv import memory, settings
+from isoconv.codegen.driver import OWNER
 from isoconv.errors import InternalError, ShapeError, explain
-from isoconv.ir.graph import Graph, Node
+from isoconv.ir.graph import Node
 from isoconv.ir.sizes import Size, evaluate
 from isoconv.plan.cost import work
 from isoconv.plan.machine import Machine
 from isoconv.plan.program import Program
-from isoconv.runtime.frames import Binding, Frames
+from isoconv.runtime.calls import Call, function
+from isoconv.runtime.frames import Binding, Frames, numbers
 from isoconv.runtime.pool import Team, own
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
 # Kinds of shapes remembered; those of one network in use are a handful.
 _MOST_BINDINGS = 64
-
-_numbers = count(1)
 
 
 class Executable:
@@ -55,7 +54,7 @@ class Executable:
         outputs = self._outputs(arrays, binding.shapes, out)
         words, frame = self._frames.words, self._frames.take()
         try:
-            frame.owner = 0
+            frame.words[OWNER] = 0
             frame.words[words.sizes : words.tensors] = binding.sizes
             frame.words[words.tensors :] = list(map(id, [*arrays, *outputs]))
             self._frames.run(frame, binding)
@@ -63,13 +62,15 @@ class Executable:
             self._frames.put_back(frame)
         return outputs
 
-    def ready(self, arrays: Sequence[Array], given: int) -> Ready:
-        """For calls with other arrays of the same shapes in place of the first `given` ones.
+    def ready(self, arrays: Sequence[Array], given: Sequence[Array], since: int) -> Call:
+        """A function for calls with other arrays like `given` in place of the first ones.
 
-        The program may overwrite none of its inputs.
+        given: the elements of these, in any shape. since: the stamp after whose change it
+        declines. The program may overwrite none of its inputs.
         """
         binding = self._binding([array.shape for array in arrays], None)
-        return Ready(self._frames, binding, self._program.graph, arrays[given:])
+        dtypes = [np.dtype(node.dtype) for node in self._program.graph.outputs]
+        return function(self._frames, binding, dtypes, given, arrays[len(given) :], since)
 
     def addressed(self, shapes: Sequence[tuple[int, ...]]) -> Addressed:
         """For calls with tensors of these shapes, told by where their elements are."""
@@ -156,46 +157,12 @@ class Executable:
         return outputs
 
 
-class Ready:
-    """An executable for inputs of known shapes, the last of which are kept from call to call."""
-
-    def __init__(
-        self, frames: Frames, binding: Binding, graph: Graph, kept: Sequence[Array]
-    ) -> None:
-        self._frames, self._binding, self._kept = frames, binding, kept
-        self._number = next(_numbers)
-        given = frames.words.tensors + len(graph.inputs) - len(kept)
-        made = given + len(kept)
-        self._given, self._made = slice(frames.words.tensors, given), slice(made, None)
-        self._before_given = slice(frames.words.sizes, frames.words.tensors)
-        self._after_given = slice(given, made)
-        dtypes = [np.dtype(node.dtype) for node in graph.outputs]
-        self._outputs = list(zip(binding.shapes, dtypes, strict=True))
-
-    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
-        """The outputs for arrays of the shapes, dtypes and layouts that were promised."""
-        outputs = [np.empty(shape, dtype) for shape, dtype in self._outputs]
-        frame = self._frames.take()
-        try:
-            words = frame.words
-            if frame.owner != self._number:
-                words[self._before_given] = self._binding.sizes
-                words[self._after_given] = list(map(id, self._kept))
-                frame.owner = self._number
-            words[self._given] = list(map(id, arrays))
-            words[self._made] = list(map(id, outputs))
-            self._frames.run(frame, self._binding)
-        finally:
-            self._frames.put_back(frame)
-        return outputs
-
-
 class Addressed:
     """An executable for tensors of known shapes that are no arrays of NumPy."""
 
     def __init__(self, frames: Frames, binding: Binding) -> None:
         self._frames, self._binding = frames, binding
-        self._number = next(_numbers)
+        self._number = next(numbers)
         self._sizes = slice(frames.words.sizes, frames.words.tensors)
         self.shapes = binding.shapes
 
@@ -203,10 +170,10 @@ class Addressed:
         """Runs it. addresses: of the inputs' elements, then of the outputs', in row-major order."""
         frame = self._frames.take()
         try:
-            if frame.owner != self._number:
+            if frame.words[OWNER] != self._number:
                 frame.words[self._sizes] = self._binding.sizes
                 frame.point()
-                frame.owner = self._number
+                frame.words[OWNER] = self._number
             frame.cells[:] = addresses
             self._frames.run(frame, self._binding)
         finally:

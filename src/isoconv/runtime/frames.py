@@ -5,12 +5,15 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import count
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from isoconv import memory
-from isoconv.codegen import driver
+from isoconv.codegen import call, driver
 from isoconv.codegen.frame import SYMBOL
 from isoconv.codegen.generate import emit
 from isoconv.errors import RuntimeCheckError
@@ -20,12 +23,17 @@ from isoconv.plan.machine import Machine
 from isoconv.plan.memory import ALIGNMENT
 from isoconv.plan.program import Program
 from isoconv.runtime import jit, pool
+from isoconv.runtime.host import host
 
 _Releasing = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
 _Holding = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
+_Claiming = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
 # Calls of less work (about 20 us) keep Python's lock: getting it back from a busy thread takes
 # until that thread has to yield, which is milliseconds.
 _SHORT = 4 * GRAIN
+
+# Of those whose words stand in frames.
+numbers = count(1)
 
 
 @dataclass(frozen=True)
@@ -40,18 +48,22 @@ class Binding:
     shapes: list[tuple[int, ...]]
     work: int
 
+    @property
+    def long(self) -> bool:
+        """Whether other threads should run Python meanwhile."""
+        return self.work >= _SHORT
+
 
 class Frame:
     """The words that one call gives to the driver, and the arena of that call.
 
-    owner: the number of the `Ready` or `Addressed` whose words stand in it, else 0. cells: where
-    the elements of each tensor are, if `point` made its words point here.
+    It is made in use. cells: where the elements of each tensor are, if `point` made its words
+    point here.
     """
 
     def __init__(
         self, words: driver.Words, addresses: Sequence[int], threads: int, team: pool.Team
     ) -> None:
-        self.owner = 0
         self._tensors = slice(words.tensors, words.total)
         self.cells: Any = (ctypes.c_int64 * (words.total - words.tensors))()
         self.words: Any = (ctypes.c_int64 * words.total)()
@@ -59,6 +71,7 @@ class Frame:
         self.words[driver.CONTROL] = team.control
         self.words[driver.PARALLEL] = team.parallel
         self.words[driver.LIMIT] = threads
+        self.words[driver.BUSY] = 1
         self.words[words.kernels : words.sizes] = [*addresses]
         self._arena = np.empty(0, np.uint8)
 
@@ -86,24 +99,37 @@ class Frames:
         self._threads, self._team = threads, team
         self._addresses = [_load_kernel(step.kernel, machine) for step in program.steps]
         text = driver.emit(program, machine)
-        address = jit.function("driver\n" + text, driver.SYMBOL, lambda: text, machine)
-        self._releasing, self._holding = _Releasing(address), _Holding(address)
-        # Appending to a list and popping from it need no lock of their own.
-        self._idle: list[Frame] = []
+        self.driver = jit.function("driver\n" + text, driver.SYMBOL, lambda: text, machine)
+        self._releasing, self._holding = _Releasing(self.driver), _Holding(self.driver)
+        # In the order of their chain, which begins with one that is always there.
+        self._all: dict[int, Frame] = {}
+        self._lock = Lock()
+        self._last = self._new()
+        self.first = self._last.address
+        self.put_back(self._last)
 
     def take(self) -> Frame:
         """A frame that is nobody else's until it is put back."""
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return Frame(self.words, self._addresses, self._threads, self._team)
+        free = _claim()(self.first)
+        if free:
+            return self._all[free]
+        with self._lock:
+            made = self._new()
+            self._last.words[driver.NEXT] = made.address
+            self._last = made
+        return made
 
     def put_back(self, frame: Frame) -> None:
-        self._idle.append(frame)
+        frame.words[driver.BUSY] = 0
+
+    def _new(self) -> Frame:
+        made = Frame(self.words, self._addresses, self._threads, self._team)
+        self._all[made.address] = made
+        return made
 
     def run(self, frame: Frame, binding: Binding) -> None:
         """Calls the driver; RuntimeCheckError where a check or a guard of the program fails."""
-        run = self._holding if binding.work < _SHORT else self._releasing
+        run = self._releasing if binding.long else self._holding
         code = run(frame.address)
         if code < 0:
             frame.grow(-code)
@@ -113,8 +139,8 @@ class Frames:
 
     @property
     def arena_bytes(self) -> int:
-        """The largest arena of an idle frame."""
-        return max((frame.words[driver.CAPACITY] for frame in [*self._idle]), default=0)
+        """The largest arena of a frame."""
+        return max(int(frame.words[driver.CAPACITY]) for frame in [*self._all.values()])
 
     def _message(self, code: int, sizes: Sequence[int]) -> str:
         """What failed, with the sizes of this call."""
@@ -125,3 +151,9 @@ class Frames:
 
 def _load_kernel(kernel: Kernel, machine: Machine) -> int:
     return jit.function(kernel.key, SYMBOL, lambda: emit(kernel, machine), machine)
+
+
+@cache
+def _claim() -> Any:
+    machine = host()
+    return _Claiming(jit.function("claim", call.CLAIM, lambda: call.emit_claim(machine), machine))
