@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -44,36 +45,36 @@ class Ours(Contender):
     def layer(self, shape: Shape) -> Prepared | None:
         x, kernel, bias = shape.arrays()
         layer = _built(shape, x.shape, kernel, bias)
-        return self.compiled(lambda: layer(x))
+        return self.compiled(partial(layer, x))
 
     def channels_first(self, shape: Shape) -> Prepared | None:
         x, kernel, bias = shape.arrays()
         data = np.ascontiguousarray(np.moveaxis(x, -1, 1))
         layer = _built(shape, data.shape, kernel, bias, "channels_first")
-        return self.compiled(lambda: layer(data), lambda y: np.moveaxis(y, 1, -1))
+        return self.compiled(partial(layer, data), lambda y: np.moveaxis(y, 1, -1))
 
     def face(self, shape: Shape, face: str) -> Prepared | None:
         operands = (*shape.arrays()[:2], shape.cotangent())
         solved = Compiled(_faces(shape)[face], lambda i, array: () if i == 1 else (0,))
         program = solved.program(operands, operands, {})
-        return self.compiled(lambda: program(operands), gradients)
+        return self.compiled(partial(program, operands), gradients)
 
     def network(self, network: Network, batch: int) -> Prepared | None:
         model = build(network)
         x, _ = network.data(batch)
         if network.rtol is None:
-            return self.compiled(lambda: model.predict_on_batch(x))
+            return self.compiled(partial(model.predict_on_batch, x))
         within = jit(model, numerics=Numerics(network.rtol))
-        return self.compiled(lambda: within(x))
+        return self.compiled(partial(within, x))
 
     def training(self, network: Network, batch: int) -> Prepared | None:
         model = _trainable(network)
         x, y = network.data(batch)
-        return self.compiled(lambda: model.train_on_batch(x, y))
+        return self.compiled(partial(model.train_on_batch, x, y))
 
     def real(self, model: Real, folder: str, batch: int) -> Prepared | None:
         opened, x = model.opened(folder), model.data(batch)
-        return self.compiled(lambda: opened.predict_on_batch(x), joined)
+        return self.compiled(partial(opened.predict_on_batch, x), joined)
 
     def version(self) -> str:
         return f"isoconv {version('isoconv')}"
@@ -85,8 +86,7 @@ class Ours(Contender):
         if self.threads != settings.threads():
             # Around every call, because a program is compiled again when models around it change.
             run = self._limited(run)
-        first = [run()]
-        return Prepared(lambda: first.pop() if first else run(), read)
+        return Prepared(run, read, first=[run()])
 
     def _limited(self, run: Callable[[], Any]) -> Callable[[], Any]:
         def limited() -> Any:

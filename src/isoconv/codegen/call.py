@@ -25,17 +25,17 @@ _RANK, _SIZES, _DTYPE, _FLAGS = (driver.DATA + offset for offset in (8, 16, 40, 
 _PLAIN = 0x1 | 0x100
 
 # The words of `self`. The same in all calls: where `isoconv.changes` counts, the type of arrays,
-# `numpy.empty`, NotImplemented, and functions of CPython.
-CHANGES, ARRAY, EMPTY, DECLINED, INCREF, DECREF, CALL, NEW_LIST, SET_ITEM, SAVE, RESTORE = range(11)
+# NotImplemented, NumPy's PyArray_NewFromDescr and functions of CPython.
+CHANGES, ARRAY, DECLINED, NEW_ARRAY, INCREF, DECREF, NEW_LIST, SET_ITEM, SAVE, RESTORE = range(10)
 # Of this one: the count of changes that it holds for, the driver, the chain of frames, the number
 # of the call, and whether Python's lock is given back while it runs;
-STAMP, DRIVER, FRAMES, OWNER, RELEASING = range(11, 16)
+STAMP, DRIVER, FRAMES, OWNER, RELEASING = range(10, 15)
 # where in a frame its own words begin and how many they are, where its inputs and its outputs
 # stand and how many those are.
-OWN_AT, OWN, GIVEN_AT, GIVEN, MADE_AT, MADE = range(16, 22)
-# Then these own words; for each output the arguments of `numpy.empty`; for each input dtype, rank
-# and sizes.
-FIRST = 22
+OWN_AT, OWN, GIVEN_AT, GIVEN, MADE_AT, MADE = range(15, 21)
+# Then dtype, rank and sizes of each input, the same of each output, and its own words, which begin
+# at these:
+OUTPUTS, WORDS, FIRST = 21, 22, 23
 
 
 def emit(machine: Machine) -> str:
@@ -114,8 +114,7 @@ class _Call:
         self._need(b.compare("eq", self._read(changes, 0), self._word(STAMP)))
         self._need(b.compare("eq", self._read(changes, 1), b.i64(0)))
         self._need(b.compare("eq", self.count, self._word(GIVEN)))
-        behind = b.op("add", self._word(OWN), self._word(MADE))
-        first = b.at(b.at(self.words, FIRST, "i64"), behind, "i64")
+        first = b.at(self.words, FIRST, "i64")
         with b.loop(0, self.count, carried=[first]) as inputs:
             (wanted,) = inputs.carried
             array = self._read(self.args, inputs.index, "ptr")
@@ -140,7 +139,8 @@ class _Call:
         number = self._word(OWNER)
         with b.when(b.compare("ne", b.load(owner, "i64"), number)):
             b.store(number, owner)
-            own, place = b.at(self.words, FIRST, "i64"), b.at(frame, self._word(OWN_AT), "i64")
+            own = b.at(self.words, self._word(WORDS), "i64")
+            place = b.at(frame, self._word(OWN_AT), "i64")
             with b.loop(0, self._word(OWN)) as words:
                 b.store(self._read(own, words.index), b.at(place, words.index, "i64"))
         place = b.at(frame, self._word(GIVEN_AT), "i64")
@@ -151,10 +151,18 @@ class _Call:
         """Puts new arrays into the frame; returns null where there is no memory."""
         b = self.b
         place = b.at(frame, self._word(MADE_AT), "i64")
-        arguments = b.at(b.at(self.words, FIRST, "i64"), self._word(OWN), "i64")
-        with b.loop(0, self._word(MADE)) as outputs:
-            given = self._read(arguments, outputs.index, "ptr")
-            made = self._call("ptr", CALL, self._word(EMPTY, "ptr"), given, _NULL)
+        first = b.at(self.words, self._word(OUTPUTS), "i64")
+        with b.loop(0, self._word(MADE), carried=[first]) as outputs:
+            (wanted,) = outputs.carried
+            dtype, rank = self._read(wanted, 0, "ptr"), self._read(wanted, 1)
+            sizes = b.at(wanted, 2, "i64")
+            outputs.next = (b.at(sizes, rank, "i64"),)
+            # The array takes over a reference to its dtype.
+            self._call("void", INCREF, dtype)
+            short, plain = b.convert("trunc", rank, "i32"), Value("0", "i32")
+            array = self._word(ARRAY, "ptr")
+            given = (array, dtype, short, sizes, _NULL, _NULL, plain, _NULL)
+            made = self._call("ptr", NEW_ARRAY, *given)
             with b.when(b.compare("eq", made, _NULL)):
                 self._drop(frame, outputs.index)
                 b.lines.append("  ret ptr null")

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy._core import multiarray
 
 from isoconv import changes
 from isoconv.codegen import call
@@ -38,10 +39,11 @@ class _Words(Array):
 
 
 _METH_FASTCALL = 0x80
+# The place of PyArray_NewFromDescr in the table of NumPy's C API.
+_NEW_FROM_DESCR = 94
 _FUNCTIONS = (
     "Py_IncRef",
     "Py_DecRef",
-    "PyObject_Call",
     "PyList_New",
     "PyList_SetItem",
     "PyEval_SaveThread",
@@ -65,20 +67,24 @@ def function(
     # In a frame sizes stand before the inputs, which are written at each call, and the outputs.
     own = [*binding.sizes, *(0 for _ in given), *map(id, kept)]
     own_at, given_at = frames.words.sizes, frames.words.tensors
-    arguments = list(zip(binding.shapes, dtypes, strict=True))
+    inputs = [word for array in given for word in _kind(array.dtype, array.shape)]
+    outputs = [word for kind in zip(dtypes, binding.shapes, strict=True) for word in _kind(*kind)]
+    outputs_from = call.FIRST + len(inputs)
     words = [
         *_fixed(),
         *(since, frames.driver, frames.first, next(numbers), int(binding.long)),
-        *(own_at, len(own), given_at, len(given), own_at + len(own), len(arguments)),
-        *own,
-        *map(id, arguments),
+        *(own_at, len(own), given_at, len(given), own_at + len(own), len(dtypes)),
+        *(outputs_from, outputs_from + len(outputs)),
+        *(*inputs, *outputs, *own),
     ]
-    for array in given:
-        words += [id(array.dtype), array.ndim, *array.shape]
     block = np.array(words, np.int64).view(_Words)
-    block.kept = (frames, [*kept], arguments, [array.dtype for array in given])
+    block.kept = (frames, [*kept], [*dtypes], [array.dtype for array in given])
     made: Call = _new(ctypes.addressof(_method()), block, None)
     return made
+
+
+def _kind(dtype: np.dtype[Any], shape: Sequence[int]) -> list[int]:
+    return [id(dtype), len(shape), *shape]
 
 
 @cache
@@ -86,7 +92,9 @@ def _fixed() -> list[int]:
     """The words that are the same in all calls."""
     api = ctypes.pythonapi
     functions = [ctypes.cast(getattr(api, name), ctypes.c_void_p).value or 0 for name in _FUNCTIONS]
-    return [changes.ADDRESS, id(np.ndarray), id(np.empty), id(NotImplemented), *functions]
+    table = _pointer(multiarray._ARRAY_API, None)
+    new_array = ctypes.c_int64.from_address(table + 8 * _NEW_FROM_DESCR).value
+    return [changes.ADDRESS, id(np.ndarray), id(NotImplemented), new_array, *functions]
 
 
 @cache
@@ -96,6 +104,9 @@ def _method() -> _Method:
     return _Method(b"call", address, _METH_FASTCALL, None)
 
 
+_pointer = ctypes.PYFUNCTYPE(ctypes.c_size_t, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi)
+)
 _new = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(
     ("PyCFunction_NewEx", ctypes.pythonapi)
 )
