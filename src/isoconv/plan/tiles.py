@@ -13,8 +13,9 @@ _FEWEST_TILES, _MOST_TILES, _SHARES, _FIRST_SHARES = 8, 32, 12, 4
 _SHALLOW = 8
 # The most rows of a task whose weights do not stay in the nearest caches.
 LARGE_ROWS = 288
-# The most rows of a tile: as many pointers have registers. Fewer where masks take vector registers.
-_ROWS, _MASKED_ROWS = 14, 8
+# The most rows of a tile, in sums of one vector (half of the registers) and of several: as many
+# pointers have registers. A mask and what is loaded under it take vector registers too.
+_ROWS, _WIDE_ROWS, _MASKED = 12, 8, 2
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,11 @@ def panels(filters: int, dtype: str, machine: Machine) -> list[Panel]:
 def rows(vectors: int, machine: Machine, masked: bool = False) -> int:
     """The rows whose accumulators fit beside one row of weights and the scratch registers.
 
-    masked: whether a mask and what is loaded under it take registers too.
+    masked: whether the last vector is read under a mask that takes a register.
     """
-    left = machine.registers - vectors
+    left = machine.registers - vectors - (_MASKED if masked else 0)
     each = vectors + machine.row_scratch
-    most = _MASKED_ROWS if masked else _ROWS
+    most = min(_ROWS, machine.registers // 2) if vectors == 1 else _WIDE_ROWS
     return min((left - machine.scratch) // vectors, (left - 1) // each, most)
 
 
