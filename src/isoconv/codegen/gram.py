@@ -7,7 +7,7 @@ positions. Blocks are added to the result in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from isoconv.codegen import taps
@@ -23,23 +23,40 @@ from isoconv.plan.kernel import Kernel
 from isoconv.plan.machine import Machine
 from isoconv.plan.tiles import Panel, panels
 
+# Tasks of a run to have, and the tiles of rows that one has at most.
+_TASKS, _MOST_TILES = 4, 16
+# Data of the next tile of rows lie so many bytes further on: a line of the cache.
+_LINE = 64
+
 
 @dataclass(frozen=True)
 class Rows:
     """The rows of one run of contiguous (tap, channel) pairs, and how tasks share them.
 
     runs: such runs (one a tap where dilation keeps taps apart, else one for all taps of the last
-    axis); length: rows of a run; each: rows of a task.
+    axis); length: rows of a run; each: rows of a task; columns: tasks of the same rows, each with
+    other panels of filters; together: panels of a task.
     """
 
     runs: int
     length: int
     each: int
+    columns: int
+    together: int
+
+    @property
+    def pieces(self) -> int:
+        """Tasks of a run for the same filters."""
+        return -(-self.length // self.each)
 
 
-def rows(node: Node, deep: int) -> Rows:
-    """How the rows of a weight gradient are shared out: about four tasks or more."""
+def rows(node: Node, machine: Machine) -> Rows:
+    """How a weight gradient is shared out: about four tasks of a run, or more. A few rows are not:
+    the tasks take panels of filters, so that the outputs are read once.
+    """
     axes = node["axes"]
+    found = panels(number(node.shape[-1]), node.dtype, machine)
+    deep, columns = found[0].rows, sum(panel.count for panel in found)
     channels = number(node.shape[-2])
     inner = axes[-1] if axes else Axis(1)
     outer = 1
@@ -49,13 +66,15 @@ def rows(node: Node, deep: int) -> Rows:
     runs = outer * (1 if merged else inner.taps)
     length = channels * (inner.taps if merged else 1)
     tiles = -(-length // deep)
-    return Rows(runs, length, deep * min(max(-(-tiles // 4), 1), 16))
+    if tiles <= _MOST_TILES and columns > 1:
+        return Rows(runs, length, tiles * deep, columns, 1)
+    return Rows(runs, length, deep * min(-(-tiles // _TASKS), _MOST_TILES), 1, columns)
 
 
 def tasks(node: Node, machine: Machine) -> int:
     """How many tasks the kernel of a weight gradient splits into."""
-    shared = rows(node, panels(number(node.shape[-1]), node.dtype, machine)[0].rows)
-    return shared.runs * -(-shared.length // shared.each)
+    shared = rows(node, machine)
+    return shared.runs * shared.pieces * shared.columns
 
 
 def emit(kernel: Kernel, machine: Machine) -> str:
@@ -80,42 +99,23 @@ class _Gram:
         self.channels = number(anchor.shape[-2])
         self.filters = number(anchor.shape[-1])
         self.panels = panels(self.filters, anchor.dtype, machine)
-        self.deep = self.panels[0].rows
-        self.shared = rows(anchor, self.deep)
+        self.shared = rows(anchor, machine)
+        length = self.y.shape[-2]
+        self.long = not isinstance(length, int) or length > BLOCK
 
     def text(self) -> str:
         b, shared = self.b, self.shared
-        pieces = -(-shared.length // shared.each)
         with b.loop(self.frame.begin, self.frame.end) as task:
-            run = b.floordiv(task.index, pieces)
-            piece = b.sub(task.index, b.mul(run, pieces))
+            place = b.floordiv(task.index, shared.columns)
+            column = b.sub(task.index, b.mul(place, shared.columns))
+            run = b.floordiv(place, shared.pieces)
+            piece = b.sub(place, b.mul(run, shared.pieces))
             start = b.mul(piece, shared.each)
             stop = b.minimum(b.add(start, shared.each), shared.length)
-            self._clear(run, start, stop)
-            self._positions(run, start, stop)
+            _Part(self, run, start, stop, column).compute()
         return self.frame.text()
 
-    def _target(self, run: Value, row: Value) -> Value:
-        place = self.b.add(self.b.mul(run, self.shared.length), row)
-        return self.b.at(self.frame.targets[0], self.b.mul(place, self.filters), self.scalar)
-
-    def _clear(self, run: Value, start: Value, stop: Value) -> None:
-        b = self.b
-        size = 4 if self.scalar == "float" else 8
-        count = b.mul(b.sub(stop, start), self.filters * size)
-        target = self._target(run, start)
-        b.call("llvm.memset.p0.i64", "void", target, Value("0", "i8"), count, Value("false", "i1"))
-
-    def _positions(self, run: Value, start: Value, stop: Value) -> None:
-        """All blocks of positions, in order; each for all rows of the task."""
-        outer_taps, inner_tap = self._taps(run)
-
-        def block(x: Value, y: Value, begin: Value, end: Value) -> None:
-            self._tiles(run, inner_tap, x, y, start, stop, begin, end)
-
-        each_block(self.frame, self.pull, self.node, outer_taps, block)
-
-    def _taps(self, run: Value) -> tuple[list[Value], Value]:
+    def taps(self, run: Value) -> tuple[list[Value], Value]:
         """The taps of the outer axes, and the inner one where a run has only one tap."""
         b = self.b
         merged = self.inner.dilation == 1
@@ -131,56 +131,13 @@ class _Gram:
             run = rest
         return found[::-1], inner
 
-    def _tiles(
-        self,
-        run: Value,
-        inner_tap: Value,
-        x: Value,
-        y: Value,
-        start: Value,
-        stop: Value,
-        begin: Value,
-        end: Value,
-    ) -> None:
-        b, deep = self.b, self.deep
-        whole = b.mul(b.floordiv(b.sub(stop, start), deep), deep)
-        rest = self.shared.length % deep
-        with b.loop(0, whole, step=deep) as loop, self.pull.scope():
-            self._row_tile(run, inner_tap, x, y, b.add(start, loop.index), begin, end, deep)
-        if rest:
-            last = b.add(start, whole)
-            with b.when(b.compare("slt", last, stop)), self.pull.scope():
-                self._row_tile(run, inner_tap, x, y, last, begin, end, rest)
-
-    def _row_tile(
-        self,
-        run: Value,
-        inner_tap: Value,
-        x: Value,
-        y: Value,
-        row: Value,
-        begin: Value,
-        end: Value,
-        deep: int,
-    ) -> None:
-        """`deep` rows from `row` on, all filters, over positions begin..end-1."""
-        b = self.b
-        live = self._live(inner_tap, row, deep)
-        tile = _RowTile(self, x, y, row, self._start(inner_tap, row), live, deep)
-        for panel in self.panels:
-            with b.loop(0, panel.count, at_least_once=True) as loop:
-                which = loop.index if panel.count > 1 else b.i64(0)
-                filter_ = b.add(b.mul(which, panel.width), panel.start)
-                target = b.at(self._target(run, row), filter_, self.scalar)
-                tile.panel(panel, filter_, target, begin, end)
-
-    def _start(self, inner_tap: Value, row: Value) -> Value:
+    def start(self, inner_tap: Value, row: Value) -> Value:
         """Where row `row` finds its element for output position 0, from the line's start."""
         b = self.b
         shift = b.sub(b.mul(inner_tap, self.inner.dilation), self.frame.sizes(self.inner.low))
         return b.add(b.mul(shift, self.channels), row)
 
-    def _live(self, inner_tap: Value, row: Value, deep: int) -> list[tuple[Value, Value]]:
+    def live(self, inner_tap: Value, row: Value, deep: int) -> list[tuple[Value, Value]]:
         """The range of live positions of each row; one for all where nothing is padded."""
         b, axis = self.b, self.inner
         length, count = self.x.shape[-2], self.y.shape[-2]
@@ -199,6 +156,144 @@ class _Gram:
             )
             for r in range(deep)
         ]
+
+
+@dataclass
+class _Part:
+    """What a task computes: rows first..last-1 of a run, for panels of filters from `column` on."""
+
+    gram: _Gram
+    run: Value
+    first: Value
+    last: Value
+    column: Value
+
+    def compute(self) -> None:
+        """All blocks of positions, in order; each for all rows of the task."""
+        g = self.gram
+        self._clear()
+        outer_taps, inner_tap = g.taps(self.run)
+
+        def block(x: Value, y: Value, begin: Value, end: Value) -> None:
+            self._tiles(inner_tap, x, y, begin, end)
+
+        each_block(g.frame, g.pull, g.node, outer_taps, block)
+
+    def _clear(self) -> None:
+        b, g = self.gram.b, self.gram
+        width = g.panels[0].width
+        begin = b.mul(self.column, width)
+        end = b.minimum(b.add(begin, g.shared.together * width), g.filters)
+        size = b.mul(b.sub(end, begin), 4 if g.scalar == "float" else 8)
+        zero, plain = Value("0", "i8"), Value("false", "i1")
+        with b.loop(self.first, self.last) as rows:
+            target = self._target(rows.index, begin)
+            b.call("llvm.memset.p0.i64", "void", target, zero, size, plain)
+
+    def _tiles(self, inner_tap: Value, x: Value, y: Value, begin: Value, end: Value) -> None:
+        b, g, deep = self.gram.b, self.gram, self.gram.panels[0].rows
+        whole = b.mul(b.floordiv(b.sub(self.last, self.first), deep), deep)
+        rest = g.shared.length % deep
+
+        def add(row: Value, count: int) -> None:
+            with g.pull.scope():
+                live = g.live(inner_tap, row, count)
+                start = g.start(inner_tap, row)
+                for panel, filter_ in self._panels():
+                    tile = _Tile(g, panel, filter_, x, y, start, live, count)
+                    tile.add_to(self._target(row, filter_), begin, end)
+
+        with b.loop(0, whole, step=deep) as loop:
+            add(b.add(self.first, loop.index), deep)
+        if rest:
+            last = b.add(self.first, whole)
+            with b.when(b.compare("slt", last, self.last)):
+                add(last, rest)
+
+    def _panels(self) -> Iterator[tuple[Panel, Value]]:
+        """The panels of the task with their first filters; what is done with one is emitted inside
+        the loop that chooses it.
+        """
+        b, g, first = self.gram.b, self.gram, self.column
+        for panel in g.panels:
+            stop = b.minimum(b.add(first, g.shared.together), panel.count)
+            with b.loop(b.maximum(first, 0), stop) as loop:
+                yield panel, b.add(b.mul(loop.index, panel.width), panel.start)
+            first = b.sub(first, panel.count)
+
+    def _target(self, row: Value, filter_: Value) -> Value:
+        b, g = self.gram.b, self.gram
+        place = b.mul(b.add(b.mul(self.run, g.shared.length), row), g.filters)
+        return b.at(g.frame.targets[0], b.add(place, filter_), g.scalar)
+
+
+@dataclass
+class _Tile:
+    """A few rows of the result, for one panel of filters, over a block of positions.
+
+    x, y: where lines of the input and of the outputs begin; start: where the first row finds its
+    element for position 0; live: the positions of each row, or of all.
+    """
+
+    gram: _Gram
+    panel: Panel
+    filter: Value
+    x: Value
+    y: Value
+    start: Value
+    live: Sequence[tuple[Value, Value]]
+    deep: int
+
+    def add_to(self, target: Value, begin: Value, end: Value) -> None:
+        """Adds the sums over positions begin..end-1 to the result."""
+        b, g, panel = self.gram.b, self.gram, self.panel
+        zeros = [b.const(g.vector, 0)] * (self.deep * panel.vectors)
+        sums = over_positions(b, self.live, begin, end, zeros, self._step)
+        for i, total in enumerate(sums):
+            r, v = divmod(i, panel.vectors)
+            address = b.at(target, r * g.filters + v * g.lanes, g.scalar)
+            old = b.load_masked(address, g.vector, self._mask(v))
+            b.store_masked(b.op("fadd", old, total), address, self._mask(v))
+
+    def _step(
+        self, position: Value, sums: Sequence[Value], alive: Sequence[Value] | None
+    ) -> list[Value]:
+        b, g, panel = self.gram.b, self.gram, self.panel
+        line = b.at(self.y, b.add(b.mul(position, g.filters), self.filter), g.scalar)
+        loaded = [
+            b.load_masked(b.at(line, v * g.lanes, g.scalar), g.vector, self._mask(v))
+            for v in range(panel.vectors)
+        ]
+        place = b.add(b.mul(position, g.inner.stride * g.channels), self.start)
+        if alive is None:
+            self._fetch(line, b.at(self.x, place, g.scalar))
+        result = []
+        for r in range(self.deep):
+            at = b.add(place, r)
+            if alive is not None:
+                at = b.select(alive[r], at, b.i64(0))
+                element = b.at(self.x, at, g.scalar)
+            else:
+                element = b.at(b.at(self.x, place, g.scalar), r, g.scalar)
+            x = b.splat(b.load(element, g.scalar), g.lanes)
+            for v in range(panel.vectors):
+                result.append(b.fma(x, loaded[v], sums[r * panel.vectors + v]))
+        return result
+
+    def _fetch(self, line: Value, data: Value) -> None:
+        """Asks for the data of the next rows, and for outputs of the next block where they are read
+        with gaps, which processors do not foresee.
+        """
+        b, g, panel = self.gram.b, self.gram, self.panel
+        b.prefetch(b.at(data, _LINE, "i8"))
+        if g.filters > panel.width and g.long:
+            for v in range(panel.vectors):
+                b.prefetch(b.at(line, BLOCK * g.filters + v * g.lanes, g.scalar))
+
+    def _mask(self, vector: int) -> Value | None:
+        """The filters of a vector that exist; None for all."""
+        g = self.gram
+        return g.b.mask_first(self.panel.width - vector * g.lanes, g.lanes)
 
 
 def each_block(
@@ -278,70 +373,3 @@ def over_positions(
     with b.loop(inside, after, carried=sums) as loop:
         loop.next = tuple(step(loop.index, loop.carried, None))
     return edge(after, end, loop.results)
-
-
-@dataclass
-class _RowTile:
-    """A few rows of the result over a block of positions."""
-
-    gram: _Gram
-    x: Value
-    y: Value
-    row: Value
-    start: Value
-    live: Sequence[tuple[Value, Value]]
-    deep: int
-
-    def panel(self, panel: Panel, filter_: Value, target: Value, begin: Value, end: Value) -> None:
-        b, g = self.gram.b, self.gram
-        zeros = [b.const(g.vector, 0)] * (self.deep * panel.vectors)
-
-        def step(
-            position: Value, sums: Sequence[Value], alive: Sequence[Value] | None
-        ) -> list[Value]:
-            return self._step(panel, filter_, position, sums, alive)
-
-        self._add(panel, target, over_positions(b, self.live, begin, end, zeros, step))
-
-    def _step(
-        self,
-        panel: Panel,
-        filter_: Value,
-        position: Value,
-        sums: Sequence[Value],
-        alive: Sequence[Value] | None,
-    ) -> list[Value]:
-        b, g = self.gram.b, self.gram
-        line = b.at(self.y, b.add(b.mul(position, g.filters), filter_), g.scalar)
-        loaded = [
-            b.load_masked(b.at(line, v * g.lanes, g.scalar), g.vector, self._mask(panel, v))
-            for v in range(panel.vectors)
-        ]
-        place = b.add(b.mul(position, g.inner.stride * g.channels), self.start)
-        result = []
-        for r in range(self.deep):
-            at = b.add(place, r)
-            if alive is not None:
-                at = b.select(alive[r], at, b.i64(0))
-                element = b.at(self.x, at, g.scalar)
-            else:
-                element = b.at(b.at(self.x, place, g.scalar), r, g.scalar)
-            x = b.splat(b.load(element, g.scalar), g.lanes)
-            for v in range(panel.vectors):
-                result.append(b.fma(x, loaded[v], sums[r * panel.vectors + v]))
-        return result
-
-    def _add(self, panel: Panel, target: Value, sums: Sequence[Value]) -> None:
-        """Adds the block's sums to the result."""
-        b, g = self.gram.b, self.gram
-        for i, total in enumerate(sums):
-            r, v = divmod(i, panel.vectors)
-            address = b.at(target, r * g.filters + v * g.lanes, g.scalar)
-            mask = self._mask(panel, v)
-            old = b.load_masked(address, g.vector, mask)
-            b.store_masked(b.op("fadd", old, total), address, mask)
-
-    def _mask(self, panel: Panel, vector: int) -> Value | None:
-        """The filters of a vector that exist; None for all."""
-        lanes = self.gram.lanes
-        return self.gram.b.mask_first(panel.width - vector * lanes, lanes)
