@@ -9,6 +9,7 @@ from importlib.metadata import version
 import pytest
 
 from command_line import run
+from isoconv import __main__ as entry
 from isoconv import bench as benchmark
 from isoconv import demo as demonstration
 from isoconv.bench.results import Report
@@ -110,6 +111,16 @@ def test_a_pipe_closed_early_is_no_error():
         ["bash", "-c", command], capture_output=True, text=True, env=environment, check=True
     )
     assert result.stderr == ""
+
+
+def test_ctrl_c_while_modules_are_imported_is_no_error(monkeypatch):
+    def interrupted(module):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(entry, "late", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert ended.value.code == 130
 
 
 @pytest.mark.parametrize(

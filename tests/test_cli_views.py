@@ -209,6 +209,7 @@ def test_doctor_says_whether_all_is_well(isoconv, monkeypatch, tmp_path):
         (["explain", "Conv1D(64, 3)"], "Add: --input 600x300"),
         (["explain", "Conv1D(64, 3)", "-i", "2x300"], "(2 + 0 + 0 - 3) // 1 + 1 = 0"),
         (["explain", "Conv1D(64, 3)", "-i", "600y300"], "sizes joined by x, as 600x300"),
+        (["explain", "model.keras", "--layer", "fist"], "Did you mean 'first'?"),
         (["explain", "gone.keras"], "gone.keras: expected a model file"),
         (["summary", "text.keras"], "text.keras"),
         (["summary", "."], "a folder"),

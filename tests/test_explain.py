@@ -211,6 +211,10 @@ def test_the_equal_forms_of_a_layer_are_told():
     assert halves.multiply_adds == found.multiply_adds
     assert "DepthwiseConv1D(3) > Conv1D(6, 1)" in str(found)
     assert not ic.explain("Dropout(0.5)", (9,)).forms
+    within = ic.explain("Conv1D(8, 3, activation='relu', name='first') > Flatten()", (9, 4))
+    names = [form.name for form in within.of_layer("first").forms]
+    assert "Patches(3, 1) > Dense(8, activation='relu')" in names
+    assert names == [form.name for form in ic.explain(within.layers[0].spec, (9, 4)).forms]
 
 
 def test_what_is_folded_for_prediction_is_told():

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from isoconv import optional
 from isoconv.errors import MissingPackageError
 from isoconv.optional import require
 
@@ -17,6 +18,12 @@ def test_missing_package_names_the_extra(module):
     with pytest.raises(MissingPackageError, match=r"pip install 'isoconv\[plot\]'") as caught:
         require(module, "plot")
     assert caught.value.name == "no_such_package"
+
+
+def test_keras_without_all_that_it_runs_on_is_told(monkeypatch):
+    monkeypatch.setattr(optional, "find_spec", lambda name: name == "keras" or None)
+    with pytest.raises(MissingPackageError, match=r"none of jax, torch, tensorflow.*isoconv\[x\]"):
+        optional.keras("x")
 
 
 def test_what_an_installed_package_lacks_is_its_own_error(tmp_path, monkeypatch):

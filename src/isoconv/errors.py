@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class IsoconvError(Exception):
     """Base of every error raised on purpose."""
@@ -25,6 +28,10 @@ class RuntimeCheckError(ShapeError):
 
 class FileError(ArgumentError):
     """A file that is damaged, is not what it should be, or does not fit the model."""
+
+
+class MissingFileError(FileError, FileNotFoundError):
+    """A file to read that is not there."""
 
 
 class NotFiniteError(IsoconvError, RuntimeError, FloatingPointError):
@@ -53,6 +60,12 @@ def explain(where: str, given: object, expected: str, remedy: str = "") -> str:
     """
     text = f"{where}: expected {expected}; got {abridged(str(given))}."
     return f"{text} {remedy}" if remedy else text
+
+
+def nearest(wanted: object, names: Iterable[str]) -> str:
+    """The remedy that names the one of `names` that was probably meant, or nothing."""
+    near = get_close_matches(wanted, list(names), 1, 0) if isinstance(wanted, str) else []
+    return f"Did you mean {near[0]!r}?" if near else ""
 
 
 def abridged(text: str) -> str:

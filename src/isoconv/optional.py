@@ -37,11 +37,18 @@ def require(module: str, extra: str) -> ModuleType:
 def keras(extra: str) -> ModuleType:
     """Keras, on the backend that KERAS_BACKEND names; where it names none, on an installed one.
 
-    Left alone, Keras takes TensorFlow, installed or not. extra and errors: as for `require`.
+    Left alone, Keras takes TensorFlow, installed or not. extra and errors: as for `require`;
+    MissingPackageError also where none of those that Keras runs on is installed.
     """
     installed = [name for name in _KERAS_BACKENDS if find_spec(name) is not None]
     if installed:
         os.environ.setdefault("KERAS_BACKEND", installed[0])
+    if not installed and find_spec("keras") is not None:
+        raise MissingPackageError(
+            f"Keras is installed, and none of {', '.join(_KERAS_BACKENDS)} that it runs on: "
+            f"pip install 'isoconv[{extra}]'.",
+            name=_KERAS_BACKENDS[0],
+        )
     return require("keras", extra)
 
 

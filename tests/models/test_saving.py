@@ -229,8 +229,12 @@ def test_names_say_the_format(tmp_path):
         chain(isoconv).save(tmp_path / "model.pickle")
     with pytest.raises(ArgumentError, match=r"ends in \.h5 or \.pt or \.pth or \.safetens"):
         chain(isoconv).save_weights(tmp_path / "model.keras")
-    with pytest.raises(FileNotFoundError):
-        isoconv.load_model(tmp_path / "nothing.keras")
+    for name in ("nothing.keras", "nothing.h5", "nothing.onnx"):
+        with pytest.raises(FileNotFoundError, match=f"{name}: expected a file that holds a model"):
+            isoconv.load_model(tmp_path / name)
+    for name in ("nothing.weights.h5", "nothing.pt", "nothing.safetensors"):
+        with pytest.raises(FileNotFoundError, match=f"{name}: expected a file that holds weights"):
+            chain(isoconv).load_weights(tmp_path / name)
     with pytest.raises(ArgumentError, match="safe_mode"):
         isoconv.load_model(tmp_path / "nothing.keras", safe_mode=False)
 

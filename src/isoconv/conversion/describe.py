@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from isoconv.ir.sizes import Dim
+from isoconv.layers.activation import Activation
 from isoconv.layers.base import Layer
 from isoconv.layers.pooling import BasePooling
 from isoconv.models.model import Model
 from isoconv.ops.program import Spec, symbolic, trace
 from isoconv.plan.cost import multiply_adds
+from isoconv.training import activations
 
 # Attribute, and the value that goes without saying.
 _PLAIN: tuple[tuple[str, Any], ...] = (
@@ -51,6 +53,11 @@ def describe(layer: Layer) -> str:
             plain = value if layer.strides == layer.pool_size else ()
         if value != plain:
             shown.append(f"{value}" if plain is None else f"{name}={value!r}")
+    activation = getattr(layer, "activation", activations.linear)
+    if activation is not activations.linear:
+        function = getattr(activation, "__name__", type(activation).__name__)
+        alone = isinstance(layer, Activation)
+        shown.append(repr(function) if alone else f"activation={function!r}")
     return f"{type(layer).__name__}({', '.join(shown)})"
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from isoconv.atomic import replacing
-from isoconv.errors import ArgumentError, ShapeError, explain
+from isoconv.errors import ArgumentError, ShapeError, explain, nearest
 from isoconv.layers.base import Layer
 from isoconv.models.predicting import batches, samples
 from isoconv.ops import tree
@@ -183,9 +182,8 @@ def _matches(wanted: Any, name: str, call: Noted) -> bool:
 
 def _unknown(wanted: Any, calls: Mapping[str, Noted], where: str) -> str:
     names = sorted({*calls, *(type(call.target).__name__ for call in calls.values())})
-    near = get_close_matches(wanted, names, 1, 0) if isinstance(wanted, str) else []
-    remedy = f"Did you mean {near[0]!r}?" if near else ""
-    return explain(where, repr(wanted), f"some of {', '.join(calls)}, or a class of them", remedy)
+    expected = f"some of {', '.join(calls)}, or a class of them"
+    return explain(where, repr(wanted), expected, nearest(wanted, names))
 
 
 def _joined(results: Sequence[Mapping[str, Array]]) -> dict[str, Array]:

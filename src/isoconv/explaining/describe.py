@@ -8,13 +8,13 @@ from math import prod
 from typing import Any
 
 from isoconv import dtypes, spec
-from isoconv.conversion.forms import forms
 from isoconv.errors import ArgumentError
 from isoconv.errors import explain as message
 from isoconv.explaining.credit import credited
-from isoconv.explaining.facts import FormFacts, LayerFacts, Reading, WeightFacts
+from isoconv.explaining.facts import LayerFacts, Reading, WeightFacts
 from isoconv.explaining.kernels import arena_bytes, kernels, planned, timed
 from isoconv.explaining.operations import operations
+from isoconv.explaining.others import other_forms
 from isoconv.explaining.reach import element, reach
 from isoconv.explaining.report import Explanation
 from isoconv.explaining.tracing import Traced, between, chain, first, traced
@@ -73,7 +73,7 @@ def explain(
             "between": arena_bytes(program),
         },
         machine={"processor": machine.cpu, "vector_bits": machine.vector_bits},
-        forms=_forms(found) if found.single and len(found.inputs) == 1 else (),
+        forms=other_forms(found.layer, facts[0].inputs) if found.single else (),
     )
 
 
@@ -120,21 +120,6 @@ def _facts(name: str, call: Noted, found: Traced, batch: int) -> LayerFacts:
     )
 
 
-def _forms(found: Traced) -> tuple[FormFacts, ...]:
-    """The other forms that one rule leads to."""
-    return tuple(
-        FormFacts(
-            name=form.name,
-            rows=tuple(rule.number for rule in form.rules),
-            numeric=form.numeric,
-            parameters=form.params,
-            multiply_adds=form.macs,
-            bytes=form.bytes,
-        )
-        for form in forms(found.layer, _shape(found.inputs[0]), depth=1)[1:]
-    )
-
-
 def _for_one(operation: Any, batch: int) -> Any:
     """What was counted for a batch, for one sample."""
     return replace(
@@ -160,10 +145,11 @@ def meaning(layer: Layer, name: str, shape: tuple[int, ...]) -> str:
     """What the sizes of a weight are, in words."""
     *taps, inner, outer = shape if len(shape) > 1 else (0, *shape)
     spread = "" if not taps else f"{' x '.join(map(str, taps))} taps x "
+    channels = "1 channel" if inner == 1 else f"{inner} channels"
     kinds = {
-        "kernel": f"{spread}{inner} channels x {outer} filters",
-        "depthwise_kernel": f"{spread}{inner} channels x {outer} for each",
-        "pointwise_kernel": f"{inner} channels x {outer} filters",
+        "kernel": f"{spread}{channels} x {outer} filters",
+        "depthwise_kernel": f"{spread}{channels} x {outer} for each",
+        "pointwise_kernel": f"{channels} x {outer} filters",
         "embeddings": f"{inner} rows x {outer} numbers",
     }
     if len(shape) == 1:

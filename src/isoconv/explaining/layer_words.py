@@ -104,25 +104,32 @@ def _channels(operation: OperationFacts) -> Section:
         return _apart(operation)
     taps = " x ".join(str(axis.taps) for axis in operation.axes)
     noun = "tap" if taps == "1" else "taps"
-    share = f"all {each}" if operation.groups == 1 else f"{each} of {operation.channels}"
+    one = operation.channels == 1
+    share = (
+        f"all {each} channels"
+        if operation.groups == 1
+        else f"{each} of {operation.channels} channels"
+    )
+    share = "the one channel" if one else share
     if operation.axes[0].transposed:
         words = (
             f"Each input spreads over {taps} {noun} for each of {operation.filters} filters. An "
-            f"output adds up the taps that meet it, over {share} channels: at most "
-            f"{operation.terms} products."
+            f"output adds up the taps that meet it, over {share}: at most {operation.terms} "
+            "products."
         )
     else:
         words = (
-            f"A kernel spans {taps} {noun} and {share} channels: {taps} x {each} = "
-            f"{operation.terms} products at each place, added into one number."
+            f"A kernel spans {taps} {noun} and {share}: {taps} x {each} = {operation.terms} "
+            "products at each place, added into one number."
         )
-    words += (
-        f" There are {operation.filters} such kernels, and their {operation.filters} numbers stand "
-        "where the channels stood."
-    )
+    filters = operation.filters
+    many = f"There are {filters} such kernels, and their {filters} numbers stand"
+    words += f" {many if filters > 1 else 'There is 1 such kernel, and its number stands'}"
+    words += f" where the {'channel' if one else 'channels'} stood."
     if operation.groups > 1:
-        words += f" Groups: {operation.groups}, each with {operation.filters // operation.groups}."
-    return Section(f"Where the {operation.channels} channels went", [words])
+        words += f" Groups: {operation.groups}, each with {filters // operation.groups}."
+    title = "Where the channel went" if one else f"Where the {operation.channels} channels went"
+    return Section(title, [words])
 
 
 def _apart(operation: OperationFacts) -> Section:

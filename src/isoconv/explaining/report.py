@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from isoconv.errors import ArgumentError, explain
+from isoconv.errors import ArgumentError
 from isoconv.explaining import layer_words, model_words
 from isoconv.explaining.facts import FormFacts, KernelFacts, LayerFacts, RuleFacts, Shape
+from isoconv.explaining.others import forms_of_text
+from isoconv.explaining.tracing import unknown_layer
 from isoconv.sections import Section, as_html, as_text
 
 
@@ -19,8 +21,8 @@ class Explanation:
     single: whether it is one layer. layers: those that call no others, in order. kernels: what runs
     here when it predicts `batch` samples. rules: what was rewritten before they were chosen.
     parameters: all, `trainable` those that training changes. memory: bytes for the batch; "between"
-    is what kernels hand to each other. forms: of a layer that was explained by itself, the equal
-    ones that one rule leads to.
+    is what kernels hand to each other. forms: of a single layer, the equal ones that one rule leads
+    to.
     """
 
     name: str
@@ -53,8 +55,7 @@ class Explanation:
         for each in self.layers:
             if each.name == name:
                 return self._alone(each)
-        known = ", ".join(each.name for each in self.layers)
-        raise ArgumentError(explain(f"{self.name}: layer", repr(name), f"one of {known}"))
+        raise ArgumentError(unknown_layer(self.name, name, [each.name for each in self.layers]))
 
     def _alone(self, layer: LayerFacts) -> Explanation:
         trainable = sum(weight.count for weight in layer.weights if weight.trainable)
@@ -69,6 +70,7 @@ class Explanation:
             parameters=layer.parameters,
             trainable=trainable,
             memory=layer.memory,
+            forms=forms_of_text(layer.spec, layer.inputs),
         )
 
     def sections(self, positions: Sequence[int] = ()) -> list[Section]:

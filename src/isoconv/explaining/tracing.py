@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from isoconv.errors import ArgumentError, ShapeError, explain
+from isoconv.errors import ArgumentError, ShapeError, explain, nearest
 from isoconv.explaining.activations import layer_calls
 from isoconv.ir.graph import Graph, Node
 from isoconv.layers.base import Layer
@@ -121,10 +121,15 @@ def layer_within(model: Layer, name: str, input_shape: Any) -> tuple[Layer, Any]
     """A layer of a model by its path, and the shape that it takes there, without the batch."""
     calls = traced(model, input_shape, 1).calls
     if name not in calls:
-        known = ", ".join(calls)
-        raise ArgumentError(explain(f"{model.name}: layer", repr(name), f"one of {known}"))
+        raise ArgumentError(unknown_layer(model.name, name, calls))
     shapes = [leaf.shape[1:] for leaf in tree.leaves(calls[name].args) if hasattr(leaf, "node")]
     return calls[name].target, shapes[0] if len(shapes) == 1 else shapes
+
+
+def unknown_layer(model: str, name: str, known: Iterable[str]) -> str:
+    """What is said where a model has no layer of that name."""
+    expected = f"one of {', '.join(known)}"
+    return explain(f"{model}: layer", repr(name), expected, nearest(name, known))
 
 
 def chain(layers: Sequence[Layer]) -> Layer:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from isoconv import registry
-from isoconv.errors import ArgumentError, explain
+from isoconv.errors import ArgumentError, explain, nearest
 from isoconv.layers import masks
 from isoconv.layers.base import Layer
 from isoconv.layers.tracking import Tracking, automatic_config
@@ -99,7 +99,7 @@ class Model(Fitting, Saving, Predicting, Layer):
         return self.drawn_network().outputs if self._network else super().output
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """A layer by its name or its place, the index from 0."""
+        """A layer by its `name` or its place, the `index` from 0."""
         if (name is None) == (index is None):
             raise ArgumentError(explain(self.where("get_layer"), name, "either name or index"))
         if index is not None:
@@ -110,8 +110,9 @@ class Model(Fitting, Saving, Predicting, Layer):
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        known = ", ".join(repr(layer.name) for layer in self.layers)
-        raise ArgumentError(explain(self.where("get_layer: name"), repr(name), f"one of {known}"))
+        names = [layer.name for layer in self.layers]
+        expected, near = f"one of {', '.join(map(repr, names))}", nearest(name, names)
+        raise ArgumentError(explain(self.where("get_layer: name"), repr(name), expected, near))
 
     def summary(self, line_length: int | None = None, print_fn: Any = print) -> None:
         """Prints the layers, their output shapes and their numbers of parameters.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from isoconv import optional
 from isoconv.atomic import replacing
-from isoconv.errors import ArgumentError, explain
+from isoconv.errors import ArgumentError, FileError, MissingFileError, explain
 from isoconv.models import formats
 
 if TYPE_CHECKING:
@@ -39,12 +39,14 @@ def load_model(
     custom_objects: classes and functions of yours, by the names they have in the file, besides
     those registered. compile: whether to compile it as it was, optimizer's state included.
     safe_mode: taken for Keras' sake; code in files is never run.
-    Raises FileError for files that are damaged, no models, or need what is not known.
+    Raises FileError for files that are damaged, no models, or need what is not known;
+    MissingFileError, a FileNotFoundError too, where there is none.
     """
     if not safe_mode:
         remedy = "Code in files is never run; replace the layer by one of a registered class."
         raise ArgumentError(explain("load_model: safe_mode", False, "True", remedy))
-    return formats.function("load", filepath)(Path(filepath), custom_objects, compile)
+    load = formats.function("load", filepath)
+    return load(_there("load_model", filepath, "a model"), custom_objects, compile)
 
 
 class Saving:
@@ -80,7 +82,7 @@ class Saving:
         """
         _require_built(self, "load_weights")
         load = formats.function("load_weights", filepath)
-        load(self, Path(filepath), skip_mismatch, by_name)
+        load(self, _there("load_weights", filepath, "weights"), skip_mismatch, by_name)
 
     def to_torch(self) -> Any:
         """The model as a torch.nn.Module in `eval()`, with its weights and the names of its layers.
@@ -98,6 +100,18 @@ def _require_built(model: Any, task: str) -> None:
         raise ArgumentError(
             explain(model.where(task), "one without weights", "a model built", remedy)
         )
+
+
+def _there(task: str, filepath: PathLike, what: str) -> Path:
+    """The path of a file to read, which is there."""
+    path = Path(filepath)
+    expected = f"a file that holds {what}"
+    if path.is_dir():
+        raise FileError(explain(f"{task}: {path}", "a folder", expected))
+    if not path.exists():
+        given = f"no such file in {path.absolute().parent}"
+        raise MissingFileError(explain(f"{task}: {path}", given, expected))
+    return path
 
 
 def _save(task: str, model: Any, filepath: PathLike, overwrite: bool) -> None:
