@@ -276,6 +276,65 @@ def test_summary_tells_the_end_of_a_name_that_is_very_long(capsys):
     assert "block_1." * 9 not in found.replace("\n", "")
 
 
+def summarized(model, **arguments):
+    lines = []
+    model.summary(print_fn=lines.append, **arguments)
+    return "\n".join(lines)
+
+
+def nested():
+    inner = Sequential([Input((8, 3)), layers.Conv1D(2, 3, name="conv")], name="inner")
+    inner.layers[0].trainable = False
+    parts = [layers.ReLU(name="relu_1"), layers.Dense(2, name="dense"), layers.ReLU(name="relu_2")]
+    return Sequential([Input((8, 3)), inner, *parts], name="outer")
+
+
+def test_summary_lists_what_keras_lists():
+    """Keras' arguments, and which layers Keras lists for them."""
+    text = summarized(nested(), expand_nested=True, show_trainable=True)
+    assert [line[:15].rstrip() for line in text.splitlines()[4:13:2]] == [
+        *("inner (Sequenti", "   └ conv (Conv", "relu_1 (ReLU)", "dense (Dense)", "relu_2 (ReLU)")
+    ]
+    ends = [line.split()[-1] for line in text.splitlines()[4:13:2]]
+    assert ends == ["Y", "N", "-", "Y", "-"]
+    assert {len(line) for line in text.splitlines()[1:14]} == {75}
+
+
+@pytest.mark.parametrize(
+    ("layer_range", "listed"),
+    [
+        (("relu_1", "dense"), ["relu_1", "dense"]),
+        (("relu", "relu"), ["relu_1", "dense", "relu_2"]),
+        (("dense", "inner"), ["inner", "relu_1", "dense"]),
+        (None, ["inner", "relu_1", "dense", "relu_2"]),
+    ],
+)
+def test_summary_of_a_range_of_layers(layer_range, listed):
+    rows = summarized(nested(), layer_range=layer_range).splitlines()[4:-4:2]
+    assert [row.split()[0] for row in rows] == listed
+
+
+def test_summary_columns_end_where_it_is_told():
+    head = summarized(nested(), line_length=40, positions=(0.5, 0.75, 1)).splitlines()[2]
+    assert [head.index(word) for word in ("Layer", "Output", "Param")] == [0, 20, 30]
+    assert summarized(nested(), positions=(20, 30, 40)).splitlines()[2] == head
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"positions": (0.5, 1)}, r"expected 3 ends of columns, in order; got \(0.5, 1\)"),
+        ({"line_length": 9}, r"columns of 4 letters or more; got \[4, 7, 9\] in a line of 9"),
+        ({"layer_range": ("inner",)}, "the names of two layers"),
+        ({"layer_range": (0, 1)}, "the names of two layers"),
+        ({"layer_range": ("inner", "relo")}, "two of inner, relu_1, dense, relu_2"),
+    ],
+)
+def test_summary_tells_what_it_cannot_do(arguments, message):
+    with pytest.raises(ArgumentError, match=message):
+        nested().summary(**arguments)
+
+
 def test_summary_before_building(capsys):
     Residual(2).summary()
     Sequential([layers.Dense(2)]).summary()

@@ -114,13 +114,27 @@ class Model(Fitting, Saving, Predicting, Layer):
         expected, near = f"one of {', '.join(map(repr, names))}", nearest(name, names)
         raise ArgumentError(explain(self.where("get_layer: name"), repr(name), expected, near))
 
-    def summary(self, line_length: int | None = None, print_fn: Any = print) -> None:
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:
         """Prints the layers, their output shapes and their numbers of parameters.
 
-        line_length: the table's width in characters, 65 if left out, 80 with connections. print_fn:
-        what is called with the text.
+        Args:
+            line_length: the table's width in characters; 65 if left out, 80 with connections.
+            positions: where each column ends, as shares of the width such as (0.45, 0.85, 1).
+            print_fn: what is called with the text, instead of `print`.
+            expand_nested: whether layers of models within are listed too.
+            show_trainable: whether a column tells which layers train: Y, N, or - without weights.
+            layer_range: the names of the first and the last layer to list, or patterns of them.
         """
-        print_fn(summary(self, line_length))
+        told = summary(self, line_length, positions, expand_nested, show_trainable, layer_range)
+        (print_fn or print)(told)
 
     def _repr_html_(self) -> str:
         return html(self)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
+from isoconv.errors import ArgumentError, explain
 from isoconv.layers.base import Layer
 from isoconv.layers.input import InputLayer
 from isoconv.models import operations
@@ -21,12 +24,23 @@ if TYPE_CHECKING:
 Row = tuple[str, ...]
 
 
-def summary(model: Model, line_length: int | None = None) -> str:
-    """The table as text. line_length: its width, 65 if left out, 80 with connections."""
+def summary(
+    model: Model,
+    line_length: int | None = None,
+    positions: Sequence[float] | None = None,
+    expand_nested: bool = False,
+    show_trainable: bool = False,
+    layer_range: Sequence[str] | None = None,
+) -> str:
+    """The table as text; the arguments are those of `Model.summary`."""
     branches = _has_branches(model)
-    width = line_length or (80 if branches else 65)
-    ends = [int(width * share) for share in ((0.3, 0.57, 0.69, 1) if branches else (0.45, 0.85, 1))]
-    titles, *rows = _rows(model, _NAME_LINES * ends[0])
+    last = len("Trainable") + 1 if show_trainable else 0
+    width = line_length or (80 if branches else 65 + last)
+    ends = _ends(model, width - last, positions)
+    ends += [ends[-1] + last] if show_trainable else []
+    most = _NAME_LINES * ends[0]
+    titles, *rows = _rows(model, most, expand_nested, show_trainable, layer_range)
+    width = ends[-1]
     lines = [f'Model: "{model.name}"', "_" * width, *_lines(titles, ends), "=" * width]
     for index, row in enumerate(rows):
         lines += _lines(row, ends)
@@ -42,20 +56,85 @@ def html(model: Model) -> str:
 
 # Lines that a name takes at most; of a longer one its end is told, which differs from the others.
 _NAME_LINES = 2
-_TITLES = ("Layer (type)", "Output Shape", "Param #", "Connected to")
+# Columns are no narrower than this, as in Keras.
+_NARROWEST = 4
+_TITLES = ("Layer (type)", "Output Shape", "Param #", "Connected to", "Trainable")
 
 
-def _rows(model: Model, most: int | None = None) -> list[Row]:
-    """The head of the table and its rows, names of at most so many letters; the last column only
-    where there are branches.
+def _ends(model: Model, width: int, positions: Sequence[float] | None) -> list[int]:
+    """Where the columns end; given ones are shares of the width, or places in the line."""
+    plain = (0.3, 0.57, 0.69, 1) if _has_branches(model) else (0.45, 0.85, 1)
+    given = plain if positions is None else positions
+    where, expected = model.where("summary: positions"), f"{len(plain)} ends of columns, in order"
+    if len(given) != len(plain):
+        raise ArgumentError(explain(where, repr(positions), expected))
+    scale = width if given[-1] <= 1 else 1
+    ends = [int(scale * place) for place in given]
+    if any(end - start < _NARROWEST for start, end in zip([0, *ends], ends, strict=False)):
+        told = f"{ends} in a line of {width}"
+        raise ArgumentError(explain(where, told, f"columns of {_NARROWEST} letters or more"))
+    return ends
+
+
+def _rows(
+    model: Model,
+    most: int | None = None,
+    expand_nested: bool = False,
+    show_trainable: bool = False,
+    layer_range: Sequence[str] | None = None,
+) -> list[Row]:
+    """The head of the table and its rows, names of at most so many letters; connections only where
+    there are branches.
     """
+    shown = [True, True, True, _has_branches(model), show_trainable]
+    rows = [_TITLES, *_rows_within(model, most, expand_nested, layer_range)]
+    return [tuple(compress(row, shown)) for row in rows]
+
+
+def _rows_within(
+    model: Model,
+    most: int | None,
+    expand_nested: bool,
+    layer_range: Sequence[str] | None = None,
+    level: int = 0,
+) -> Iterator[Row]:
     network = model.network
-    if network is None:
-        rows = [_layer_row(layer, most) for layer in model.layers]
-    else:
-        calls = network.targets if not _is_sequential(model) else _without_input(network)
-        rows = [_call_row(call, network, most) for call in calls]
-    return [row if _has_branches(model) else row[:-1] for row in (_TITLES, *rows)]
+    parts: Sequence[Any] = model.layers
+    if network is not None:
+        parts = _without_input(network) if _is_sequential(model) else network.targets
+    for part in _within(model, parts, layer_range):
+        if network is None or not isinstance(part, Call):
+            name, *fields = _layer_row(part, most)
+        else:
+            name, *fields = _call_row(part, network, most)
+        yield (f"{'   ' * level}└ {name}" if level else name, *fields)
+        target = getattr(part, "target", part)
+        if expand_nested and hasattr(target, "network") and target.layers:
+            yield from _rows_within(target, most, expand_nested, level=level + 1)
+
+
+def _within(model: Model, parts: Sequence[Any], layer_range: Sequence[str] | None) -> Sequence[Any]:
+    """Those from the first whose name matches the first pattern to the last that matches the
+    second; by Keras' rule a range that ends before it starts is turned round.
+    """
+    if layer_range is None:
+        return parts
+    where, given = model.where("summary: layer_range"), repr(layer_range)
+    texts = isinstance(layer_range, list | tuple) and all(isinstance(x, str) for x in layer_range)
+    if not texts or len(layer_range) != 2:
+        raise ArgumentError(
+            explain(where, given, "the names of two layers, the first and the last")
+        )
+    starts, stops = (
+        [place for place, part in enumerate(parts) if re.match(pattern, part.name)]
+        for pattern in layer_range
+    )
+    if not starts or not stops:
+        known = ", ".join(part.name for part in parts)
+        raise ArgumentError(explain(where, given, f"two of {known}"))
+    if starts[0] > stops[-1]:
+        return parts[stops[0] : starts[-1] + 1]
+    return parts[starts[0] : stops[-1] + 1]
 
 
 def _has_branches(model: Model) -> bool:
@@ -73,7 +152,13 @@ def _without_input(network: Network) -> list[Call]:
 def _layer_row(layer: Layer, most: int | None) -> Row:
     shape = "?" if not layer._calls else _shape(layer.output_shape)
     count = f"{layer.count_params():,}" if layer.built else "unbuilt"
-    return (f"{shortened(layer.name, most)} ({type(layer).__name__})", shape, count, "")
+    return (
+        f"{shortened(layer.name, most)} ({type(layer).__name__})",
+        shape,
+        count,
+        "",
+        _trainable(layer),
+    )
 
 
 def _call_row(call: Call, network: Network, most: int | None) -> Row:
@@ -92,7 +177,13 @@ def _call_row(call: Call, network: Network, most: int | None) -> Row:
         for each in calls
         for tensor in needed(each)
     ]
-    return (f"{shortened(call.name, most)} ({kind})", shown, count, ", ".join(before))
+    name, connected = f"{shortened(call.name, most)} ({kind})", ", ".join(before)
+    return (name, shown, count, connected, _trainable(target))
+
+
+def _trainable(target: Any) -> str:
+    """As Keras tells it: Y, N, or - where there are no weights."""
+    return ("Y" if target.trainable else "N") if getattr(target, "weights", ()) else "-"
 
 
 def _source(tensor: KerasTensor) -> str:
