@@ -69,10 +69,14 @@ FLAT = {"axes": (), "groups": 1, "sizes": ()}
 FACES = {"y": "xw", "x": "wy", "w": "xy"}
 
 
-def both(case, face, monkeypatch, batch=3):
-    """What the chosen kernel gives, with bias, and what the pulling generator gives."""
-    axes, channels, filters, groups, lengths = CASES[case]
-    x = tensor("x", "n", *(f"L{i}" for i in range(len(axes))), channels)
+def both(case, face, monkeypatch, batch=3, known=False):
+    """What the chosen kernel gives, with bias, and what the pulling generator gives.
+
+    known: whether lengths are constants of the kernel.
+    """
+    axes, channels, filters, groups, lengths = case
+    names = [f"L{i}" for i in range(len(axes))]
+    x = tensor("x", "n", *(lengths if known else names), channels)
     w = tensor("w", *(axis.taps for axis in axes), channels // groups, filters)
     sizes = x.shape[1:-1]
     outputs = [axis.output(dim) for axis, dim in zip(axes, sizes, strict=True)]
@@ -103,19 +107,39 @@ def both(case, face, monkeypatch, batch=3):
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("case", CASES)
 def test_fast_kernels_give_the_bits_of_the_pulling_one(case, face, monkeypatch):
-    fast, pulled = both(case, face, monkeypatch)
+    fast, pulled = both(CASES[case], face, monkeypatch)
     np.testing.assert_array_equal(fast, pulled)
 
 
-@pytest.mark.parametrize("case", MANY_WEIGHTS)
-def test_many_weights_are_used_tap_by_tap(case):
-    axes, channels, filters, groups, lengths = CASES[case]
+# Images so small that few outputs meet the same taps.
+RAGGED = {
+    "an image": ([SAME, SAME], 64, 40, 1, (7, 7)),
+    "a line": ([Axis(5, 1, 1, 2, 2)], 36, 64, 1, (12,)),
+    "all at edges": ([SAME, SAME], 32, 48, 1, (2, 3)),
+    "full padding": ([Axis(3, 1, 1, 2, 2)] * 2, 32, 32, 1, (6, 9)),
+    "steps": ([Axis(3, 2, 1, 1, 1)] * 2, 32, 64, 1, (9, 8)),
+    "holes": ([Axis(3, 1, 2, 2, 2)] * 2, 32, 32, 1, (7, 8)),
+    "groups": ([SAME, SAME], 64, 64, 2, (5, 5)),
+}
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize("case", RAGGED)
+def test_small_images_give_the_same_bits(case, batch, monkeypatch):
+    fast, pulled = both(RAGGED[case], "y", monkeypatch, batch, known=True)
+    np.testing.assert_array_equal(fast, pulled)
+
+
+@pytest.mark.parametrize("case", MANY_WEIGHTS | RAGGED)
+def test_many_weights_and_small_images_are_computed_tap_by_tap(case):
+    axes, channels, filters, groups, lengths = (MANY_WEIGHTS | RAGGED)[case]
     x = tensor("x", "n", *lengths, channels)
     w = tensor("w", *(axis.taps for axis in axes), channels // groups, filters)
     attributes = {"face": "y", "axes": tuple(axes), "groups": groups, "sizes": lengths}
     node = make("conv", x, w, **attributes)
     (step,) = program.plan(Graph((x, w), (node,)), {}).steps
-    assert solved(step.kernel).large
+    assert solved(step.kernel).by_taps(host())
+    assert solved(step.kernel).large == (case in MANY_WEIGHTS)
 
 
 # axes, channels, filters, lengths
@@ -156,7 +180,7 @@ DENSE = [(1, 4096, 65), (16, 1030, 300), (17, 1030, 300), (40, 300, 1000), (3, 1
 @pytest.mark.parametrize("face", FACES)
 def test_dense_layers_of_many_weights(batch, terms, filters, face, monkeypatch):
     monkeypatch.setitem(CASES, "dense", ([], terms, filters, 1, ()))
-    fast, pulled = both("dense", face, monkeypatch, batch)
+    fast, pulled = both(CASES["dense"], face, monkeypatch, batch)
     np.testing.assert_array_equal(fast, pulled)
 
 
@@ -183,7 +207,7 @@ def test_a_sum_that_is_added_to_twice_is_caught(monkeypatch):
     )
     monkeypatch.setenv("ISOCONV_CACHE_MB", "0")
     monkeypatch.setitem(CASES, "planted", ([SAME, SAME], 127, 65, 1, (7, 7)))
-    fast, pulled = both("planted", "y", monkeypatch)
+    fast, pulled = both(CASES["planted"], "y", monkeypatch)
     assert not np.array_equal(fast, pulled)
 
 
@@ -197,7 +221,7 @@ def test_a_phase_that_begins_at_the_wrong_input_is_caught(monkeypatch):
     monkeypatch.setattr(depthwise._Depthwise, "_phases", late)
     monkeypatch.setenv("ISOCONV_CACHE_MB", "0")
     monkeypatch.setitem(CASES, "planted", ([Axis(3, 2)], 21, 21, 21, (90,)))
-    fast, pulled = both("planted", "x", monkeypatch)
+    fast, pulled = both(CASES["planted"], "x", monkeypatch)
     assert not np.array_equal(fast, pulled)
 
 
@@ -211,7 +235,7 @@ def test_a_tap_that_leaves_out_its_last_rows_is_caught(monkeypatch):
     monkeypatch.setattr(taps, "outputs", fewer)
     monkeypatch.setenv("ISOCONV_CACHE_MB", "0")
     monkeypatch.setitem(CASES, "planted", ([SAME, SAME], 127, 66, 1, (7, 7)))
-    fast, pulled = both("planted", "y", monkeypatch)
+    fast, pulled = both(CASES["planted"], "y", monkeypatch)
     assert not np.array_equal(fast, pulled)
 
 
@@ -221,5 +245,5 @@ def test_rows_that_wrap_at_the_wrong_place_are_caught(monkeypatch):
     monkeypatch.setenv("ISOCONV_CACHE_MB", "0")
     # Sizes that no other test uses, so that no kernel of them is loaded.
     monkeypatch.setitem(CASES, "planted", ([VALID, VALID], 13, 19, 1, (8, 6)))
-    fast, pulled = both("planted", "y", monkeypatch)
+    fast, pulled = both(CASES["planted"], "y", monkeypatch)
     assert not np.array_equal(fast, pulled)

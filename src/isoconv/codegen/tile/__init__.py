@@ -21,7 +21,7 @@ __all__ = ["emit", "tasks"]
 def emit(kernel: Kernel, machine: Machine) -> str:
     """The kernel of one form with its epilogue."""
     tile = Tile(kernel, machine)
-    work = by_taps.work if tile.form.large else _work
+    work = by_taps.work if tile.form.by_taps(machine) else _work
     with (
         tile.frame.rows(tile.sharing.shape, tile.frame.begin, tile.frame.end) as task,
         tile.pull.scope(),

@@ -18,6 +18,7 @@ from isoconv.ir.sizes import Dim, Shape, ceildiv, maximum, number, product
 from isoconv.plan.kernel import Kernel
 from isoconv.plan.machine import Machine
 from isoconv.plan.pools import window
+from isoconv.plan.ragged import taps_pay
 from isoconv.plan.tiles import Panel, block, large_block, panels
 
 # So many weights come from far away. So many of a Dense layer are read in their order, those of so
@@ -26,6 +27,8 @@ _FAR, _STREAMED, _SIDE_BY_SIDE, FEW = 1 << 16, 1 << 18, 256, 16
 # Products of one tap that an output must have, for its sum to be worth a trip to memory, and the
 # bytes of the weights of a panel, taken to be of so many filters, that are many.
 _PRODUCTS, _MANY, _PANEL = 64, 1 << 18, 64
+# Products of one tap with which sums are worth the trip where tiles would be idle otherwise.
+_SOME = 32
 # Channels of a tap that are added at once: their weights leave room in the cache whatever the
 # distance between rows of weights, which is often a power of 2.
 CHANNELS = 128
@@ -115,6 +118,23 @@ class Form:
             and self.terms > min(self.summed, CHANNELS)
             and panel >= _MANY
         )
+
+    def by_taps(self, machine: Machine) -> bool:
+        """Whether sums lie in memory, to which one tap after another adds its products."""
+        return self.large or self._ragged(machine)
+
+    def _ragged(self, machine: Machine) -> bool:
+        """Whether a small image would leave tiles idle at its edges."""
+        axes = [
+            (axis, self.data.shape[dim], self.node.shape[dim])
+            for dim, axis in list(enumerate(self.axes))[-2:]
+            if dim >= self.node.rank - 1 - len(self.node["axes"])
+        ]
+        known = all(isinstance(size, int) for axis, *sizes in axes for size in (axis.low, *sizes))
+        if not (self.forward and self.sums == 1 and self.summed >= _SOME and axes and known):
+            return False
+        deep = panels(self.filters, self.node.dtype, machine)[0].rows
+        return taps_pay([(axis, number(i), number(o)) for axis, i, o in axes], self.summed, deep)
 
     @property
     def apart(self) -> bool:
@@ -214,7 +234,11 @@ def sharing(form: Form, machine: Machine) -> Sharing:
         ceildiv(dim, form.phases(axis)) for dim, axis in zip(form.places, form.axes, strict=True)
     )
     deep = max(map(form.deep, each))
-    rows = _rows(form, product((*outer, last)), columns, deep)
+    total = product((*outer, last))
+    many = form.by_taps(machine)
+    rows = large_block(total, columns) if many else block(total * columns, deep)
+    if form.streams:
+        rows = maximum(rows, FEW)
     blocks = ceildiv(maximum(last, 1), rows)
     along = ceildiv(ceildiv(last, blocks), deep) * deep
     # Windows have more weights than a block of rows has data, and threads that write panels of the
@@ -226,12 +250,6 @@ def sharing(form: Form, machine: Machine) -> Sharing:
     across = ceildiv(lines, ceildiv(lines, maximum((rows + width // 2) // width, 1)))
     places = (*form.places[:-2], ceildiv(outer[-1], across), blocks)
     return Sharing(places, columns, across, along, together, first)
-
-
-def _rows(form: Form, total: Dim, columns: int, deep: int) -> Dim:
-    """The rows of a task, of `total`, where there are `columns` tasks for the same rows."""
-    rows = large_block(total, columns) if form.large else block(total * columns, deep)
-    return maximum(rows, FEW) if form.streams else rows
 
 
 def tasks(kernel: Kernel, machine: Machine) -> Dim:
