@@ -47,7 +47,7 @@ def process_threads() -> int:
 
 @contextmanager
 def limit_threads(count: int) -> Iterator[None]:
-    """What is compiled inside uses so many threads a call, whatever ISOCONV_THREADS says."""
+    """What is compiled inside uses `count` threads a call, whatever ISOCONV_THREADS says."""
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ArgumentError(explain("threads", repr(count), "an integer of at least 1"))
     token = _threads.set(count)

@@ -215,7 +215,10 @@ def argmin(x: Any, axis: int = -1) -> Any:
 
 
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = "int32") -> Any:
-    """Numbers from `start` up to but without `stop`, by `step`; with one bound, from 0 up to it."""
+    """Numbers from `start` up to but without `stop`, by `step`; with one bound, from 0 up to it.
+
+    dtype: of the numbers.
+    """
     return ops.arange(start, stop, step, dtype)
 
 

@@ -46,7 +46,8 @@ def variable(
 ) -> Variable:
     """A variable that starts with this value.
 
-    dtype: `floatx()` if left out. constraint: what a new value must become after a training step.
+    dtype: `floatx()` if left out. name: its name. constraint: what a new value must become after a
+    training step.
     """
     array = as_array(value, "variable: value")
     kind = dtype or settings.floatx()

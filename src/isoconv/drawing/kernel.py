@@ -63,7 +63,7 @@ def kernel_animation(
 ) -> Picture:
     """The same, output by output: each window with its sum, and the output filling up.
 
-    Arguments as for `kernel`, besides:
+    layer, input_shape, x: as for `kernel`. Besides:
         position: where it begins.
         filter: the only filter worked out; all that are shown if left out, one after the other.
         seconds: how long each output is shown.

@@ -25,7 +25,7 @@ FIGURES = (".svg", ".png", ".pdf")
 
 @dataclass(frozen=True)
 class Picture:
-    """One scene, or several that follow each other. seconds: how long each is shown.
+    """scenes: one scene, or several that follow each other. seconds: how long each is shown.
 
     A notebook shows it, moving or not, without matplotlib; so are .svg and .html written.
     """
@@ -48,7 +48,7 @@ class Picture:
     def save(self, path: str | PathLike[str], on_frame: Progress | None = None) -> None:
         """Writes .svg or .html, or with matplotlib .gif, .png or .pdf (the last scene of several).
 
-        on_frame: told how many scenes of a .gif are drawn, and of how many.
+        path: the file. on_frame: told how many scenes of a .gif are drawn, and of how many.
         """
         save(self, path, on_frame)
 
@@ -57,7 +57,10 @@ class Picture:
 
 
 def save(picture: Any, path: str | PathLike[str], on_frame: Progress | None = None) -> None:
-    """Writes a Picture, or a Figure of matplotlib, in the format that the end of the name says."""
+    """Writes a picture, or a Figure of matplotlib, in the format that the end of `path` says.
+
+    on_frame: told how many scenes of a .gif are drawn, and of how many.
+    """
     target = Path(path)
     if not target.absolute().parent.is_dir():
         where = f"picture {target.name}"

@@ -39,7 +39,7 @@ OPS: dict[str, Op] = {}
 
 
 def make(op: str, *inputs: Node, **attrs: Any) -> Node:
-    """The node of an operation, its operands checked and its shape worked out."""
+    """The node of the operation `op`, its operands checked and its shape worked out."""
     row = OPS[op]
     if row.arity not in (-1, len(inputs)) or set(attrs) != set(row.attrs):
         raise InternalError(f"{op} takes {row.arity} operands and {row.attrs}; got {attrs}")

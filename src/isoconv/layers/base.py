@@ -45,6 +45,7 @@ class Layer(State):
         trainable: whether training changes its weights.
         dtype: of its weights and its arithmetic; `floatx()` if left out.
         name: its name; made from the class if left out.
+        autocast: whether arrays given to `call` are brought to that dtype.
         input_shape, input_dim: the input without the batch, for the first layer of a Sequential.
 
     Raises ArgumentError for keywords it does not know.
@@ -118,21 +119,29 @@ class Layer(State):
     """Whether the layer stands before all others and takes what no program takes, such as text."""
 
     def preprocess(self, given: Any) -> Any:
-        """What the layer makes of data before a program sees it."""
+        """What the layer makes of the data `given` to it before a program sees them."""
         return given
 
     # -- what subclasses write -----------------------------------------------------------------
 
     def build(self, input_shape: Any) -> None:
-        """Makes the weights, for an input of this shape (None where unknown, batch first)."""
+        """Makes the weights.
+
+        input_shape: that of the input, batch first, None where a size is unknown; a list of them
+        for several inputs.
+        """
         self.built = True
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        """What the layer computes, in isoconv.ops."""
+        """What the layer computes, in isoconv.ops.
+
+        Subclasses take the inputs, a tensor or a list of them, and by name as needed: training,
+        whether it is; mask, which steps are there.
+        """
         raise NotImplementedError(f"{self.where()}: call is not written")
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape of the output for an input of this shape, batch included."""
+        """The shape of the output for an input of the shape `input_shape`, batch included."""
         shapes = input_shape if _is_nested(input_shape) else [input_shape]
         drawn = [KerasTensor(tuple(shape), self.compute_dtype) for shape in tree_shapes(shapes)]
         inputs: Any = drawn if _is_nested(input_shape) else drawn[0]
@@ -140,11 +149,11 @@ class Layer(State):
         return tree.transform(lambda leaf: leaf.shape, result)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """The mask of the output; that of the input unless overridden."""
+        """The mask of the output for these inputs; `previous_mask`, theirs, unless overridden."""
         return previous_mask
 
     def check_mask(self, inputs: Any, mask: Any) -> None:
-        """Raises where a mask given by hand does not fit; written by layers that take one."""
+        """Raises where a mask given by hand does not fit the inputs; of layers that take one."""
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this layer again."""
@@ -155,12 +164,12 @@ class Layer(State):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """A new layer with these arguments."""
+        """A new layer with the arguments in `config`."""
         unused = [key for key in _ONLY_KERAS if config.get(key, 0) is None]
         return cls(**{key: value for key, value in config.items() if key not in unused})
 
     def runtime_axes(self, rank: int) -> Sequence[int]:
-        """The axes of an input array whose sizes may change without compiling anew."""
+        """The axes of an input of that rank whose sizes may change without compiling anew."""
         return (0,) if rank else ()
 
     # -- identity ------------------------------------------------------------------------------
@@ -242,7 +251,7 @@ class Layer(State):
         return result
 
     def at_once(self, args: Any, kwargs: dict[str, Any], folding: bool = False) -> Any:
-        """The outputs for arrays. folding: as for `program`."""
+        """The outputs for the arrays among `args` and `kwargs`. folding: as for `program`."""
         said = kwargs.get("training")
         mode = training() if said is None else said
         alone = len(args) == 1 and not kwargs.keys() - {"training"}
@@ -265,7 +274,7 @@ class Layer(State):
     def program(
         self, arrays: Sequence[Array], args: Any, kwargs: dict[str, Any], folding: bool = False
     ) -> Program:
-        """The compiled program for prepared arguments; `arrays` are the arrays among them.
+        """The compiled program for prepared `args` and `kwargs`; `arrays` are the arrays in them.
 
         folding: whether weights may be computed with beforehand, which changes rounding.
         """
@@ -274,7 +283,7 @@ class Layer(State):
         return compiled.program(arrays, args, kwargs, key=epoch())
 
     def prepare(self, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """The arguments of a call on arrays, in the dtypes that the layer computes in."""
+        """`args` and `kwargs` of a call on arrays, in the dtypes that the layer computes in."""
         where = self.where("input")
         args = tuple(_numbers_to_array(each, where) for each in args)
         if "mask" in kwargs:
@@ -329,7 +338,7 @@ class Layer(State):
         return tensor
 
     def training_of(self, kwargs: Mapping[str, Any]) -> bool:
-        """What was said here, else around this call, else the default of `call`."""
+        """What was said in `kwargs`, else around this call, else the default of `call`."""
         found = kwargs.get("training")
         found = training() if found is None else found
         return bool(_call_options(type(self).call).get("training") if found is None else found)
@@ -356,7 +365,7 @@ class Layer(State):
     # -- building ------------------------------------------------------------------------------
 
     def ensure_built(self, args: Any, kwargs: Mapping[str, Any]) -> None:
-        """Builds the layer for arguments of these shapes, if it is not built yet."""
+        """Builds the layer for the shapes in `args` and `kwargs`, if it is not built yet."""
         if self.single_input and args:
             self._check_single(args[0])
         if args and kwargs.get("mask") is not None:

@@ -24,7 +24,9 @@ class BaseConv(Windowed, Weighted):
         padding: "valid", "same", and over one axis "causal".
         data_format: "channels_last" or "channels_first"; None is the process-wide default.
         groups: parts of the channels convolved apart from each other.
-        activation, use_bias and the rest: as for Dense.
+        activation: a function of the outputs, or its name; use_bias: whether a bias is added.
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+            activity_regularizer, kernel_constraint, bias_constraint: as for Dense.
 
     Weights: kernel (taps..., channels / groups, filters), bias (filters,).
     """

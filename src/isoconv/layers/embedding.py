@@ -26,6 +26,7 @@ class Embedding(Ruled):
         embeddings_initializer, embeddings_regularizer, embeddings_constraint: of the table.
         mask_zero: whether 0 means that a step is absent.
         weights: values for the table.
+        input_length: the input's length, as in Keras 2.
 
     Weights: embeddings (input_dim, output_dim).
     """

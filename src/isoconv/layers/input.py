@@ -19,6 +19,7 @@ class InputLayer(Layer):
         batch_size: the size of the batch, if it is fixed.
         dtype: of the data; `floatx()` if left out.
         batch_shape: the shape with the batch, instead of the first two.
+        sparse, ragged, optional: must be False.
     """
 
     def __init__(

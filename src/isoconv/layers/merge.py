@@ -284,7 +284,7 @@ def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
 
 
 def subtract(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """The first input less the second."""
+    """The first of two inputs less the second."""
     return Subtract(**kwargs)(inputs)
 
 
@@ -314,5 +314,5 @@ def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
 
 
 def dot(inputs: Sequence[Any], axes: Any = -1, **kwargs: Any) -> Any:
-    """Sums of products of two inputs over one axis of each, sample by sample."""
+    """Sums of products of two inputs over one axis of each, `axes`, sample by sample."""
     return Dot(axes, **kwargs)(inputs)

@@ -23,7 +23,8 @@ class Normalization(SameShape, Ruled):
     Args:
         epsilon: keeps the quotient finite where the variance is 0.
         center, scale: whether there is a beta, a gamma.
-        beta_initializer, gamma_initializer and the rest: of these weights.
+        beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint,
+            gamma_constraint: how these weights start, penalties and bounds.
     """
 
     weight_names = ("beta", "gamma")
@@ -104,7 +105,7 @@ class BatchNormalization(Normalization):
         momentum: how slowly the moving statistics change.
         epsilon, center, scale and the rest: as for every normalization.
         moving_mean_initializer, moving_variance_initializer: where the statistics start.
-        renorm, synchronized: must be False.
+        renorm, synchronized: must be False; renorm_clipping, renorm_momentum: kept for Keras.
 
     Weights: gamma, beta, moving_mean, moving_variance, each (channels,).
     """

@@ -62,7 +62,9 @@ class BaseDepthwiseConv(BaseDepthwise):
         padding: "valid", "same", and over one axis "causal".
         depth_multiplier: output channels of each input channel; channel c*M + m is m of c.
         data_format: "channels_last" or "channels_first"; None is the process-wide default.
-        activation, use_bias and the rest: as for Dense, with depthwise_ for kernel_.
+        activation: a function of the outputs, or its name; use_bias: whether a bias is added.
+        depthwise_initializer, bias_initializer, depthwise_regularizer, bias_regularizer,
+            activity_regularizer, depthwise_constraint, bias_constraint: as for Dense.
 
     Weights: kernel (taps..., channels, depth_multiplier), bias (channels * depth_multiplier,).
     """
@@ -134,7 +136,10 @@ class BaseSeparableConv(BaseDepthwise):
         padding: "valid", "same", and over one axis "causal".
         data_format: "channels_last" or "channels_first"; None is the process-wide default.
         depth_multiplier: channels between the two halves for each input channel.
-        activation, use_bias and the rest: as for Dense, with depthwise_ and pointwise_ for kernel_.
+        activation: a function of the outputs, or its name; use_bias: whether a bias is added.
+        depthwise_initializer, pointwise_initializer, bias_initializer, depthwise_regularizer,
+            pointwise_regularizer, bias_regularizer, activity_regularizer, depthwise_constraint,
+            pointwise_constraint, bias_constraint: as for Dense.
 
     Weights: depthwise_kernel (taps..., channels, depth_multiplier), pointwise_kernel
     (1..., channels * depth_multiplier, filters), bias (filters,).

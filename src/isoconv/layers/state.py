@@ -28,7 +28,7 @@ class State(Tracking):
         raise NotImplementedError
 
     def where(self, argument: str = "") -> str:
-        """The layer, and one of its arguments, as error messages name them."""
+        """The layer, and `argument`, one of its arguments, as error messages name them."""
         text = f"{type(self).__name__} '{self.name}'"
         return f"{text}: {argument}" if argument else text
 
@@ -46,7 +46,9 @@ class State(Tracking):
         """Makes a variable of the layer.
 
         shape: numbers only. initializer: a name, function or object; "glorot_uniform" for
-        floats and "zeros" for others if left out.
+        floats and "zeros" for others if left out. dtype: the layer's if left out. trainable:
+        whether training changes it. autocast: taken for Keras' sake. regularizer, constraint:
+        penalty and bounds. name: within the layer.
         """
         where = self.where(name or "weight")
         if isinstance(shape, str):
@@ -102,7 +104,7 @@ class State(Tracking):
     # -- losses --------------------------------------------------------------------------------
 
     def add_loss(self, loss: Any) -> None:
-        """Adds a scalar to what training minimises; called in `call`."""
+        """Adds `loss`, a scalar, to what training minimises; called in `call`."""
         recorder = recording()
         for each in loss if isinstance(loss, list | tuple) else [loss]:
             if recorder is None:

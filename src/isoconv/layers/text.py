@@ -47,6 +47,7 @@ class TextVectorization(Layer):
         vocabulary: the words, without those for padding and unknown ones.
         idf_weights: in mode "tf_idf", the weight of each of these.
         encoding: of texts given as bytes.
+        sparse, ragged: must be False.
     """
 
     preprocesses = True
@@ -159,7 +160,10 @@ class TextVectorization(Layer):
         self._note_shape()
 
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[str]:
-        """The words by number, with those for padding ("") and unknown ones ("[UNK]") or not."""
+        """The words by number.
+
+        include_special_tokens: with those for padding ("") and unknown ones ("[UNK]") or not.
+        """
         return [*(self._special_words if include_special_tokens else ()), *self._words]
 
     def vocabulary_size(self) -> int:

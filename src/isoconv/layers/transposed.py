@@ -24,7 +24,9 @@ class BaseConvTranspose(BaseConv):
         padding: "valid" or "same".
         output_padding: more positions at the end, below the stride; None follows from the rest.
         data_format: "channels_last" or "channels_first"; None is the process-wide default.
-        activation, use_bias and the rest: as for Dense.
+        activation: a function of the outputs, or its name; use_bias: whether a bias is added.
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+            activity_regularizer, kernel_constraint, bias_constraint: as for Dense.
         groups: parts of the channels treated apart from each other. Keras has it not: it is given
             by name, so that Keras' order holds for all others.
 

@@ -36,8 +36,8 @@ class Ruled(Layer):
             setattr(self, f"{name}_constraint", constraints.get(rules[f"{name}_constraint"]))
 
     def weight(self, rule: str, shape: tuple[int, ...], name: str | None = None) -> Variable:
-        """A weight with the initializer, regularizer and constraint of `rule`, which is also its
-        name if no other one is given.
+        """A weight of this shape with the initializer, regularizer and constraint of `rule`, which
+        is also its name if no other one is given.
         """
         return self.add_weight(
             shape=shape,

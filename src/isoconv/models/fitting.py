@@ -66,6 +66,7 @@ class Fitting(Resuming):
             steps_per_epoch: batches an epoch. The next one goes on where the data has more, and
                 with its start where it has ended: an epoch in which it ends is shorter, and warns.
             validation_steps: batches an evaluation, which are the same ones every time.
+            validation_batch_size: samples an evaluation takes at once, batch_size if left out.
         """
         self.require_compiled("fit")
         whole_number(epochs, self.where("fit: epochs"))
@@ -132,7 +133,8 @@ class Fitting(Resuming):
     ) -> Any:
         """The mean loss, or a list of it and the metrics; return_dict: all by their names.
 
-        The arguments are those of `fit`; verbose is taken for Keras' sake.
+        x, y, batch_size, sample_weight, callbacks: as for `fit`. steps: at most so many batches.
+        verbose: taken for Keras' sake.
         """
         self.require_compiled("evaluate")
         size = whole_number(32 if batch_size is None else batch_size, self.where("batch_size"))
@@ -152,14 +154,20 @@ class Fitting(Resuming):
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One step on one batch. Gives what `evaluate` gives, of this batch."""
+        """One step on one batch. Gives what `evaluate` gives, of this batch.
+
+        x, y, sample_weight, class_weight: as for `fit`. return_dict: numbers by their names.
+        """
         step, _ = self.training_steps()
         return self._on_batch(step, (x, y, sample_weight), class_weight, return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """Evaluates one batch. Gives what `evaluate` gives, of this batch."""
+        """Evaluates one batch. Gives what `evaluate` gives, of this batch.
+
+        x, y, sample_weight: as for `fit`. return_dict: numbers by their names.
+        """
         _, step = self.training_steps()
         return self._on_batch(step, (x, y, sample_weight), None, return_dict)
 

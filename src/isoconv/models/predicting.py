@@ -29,7 +29,10 @@ class Predicting(_Base):
     """`predict` and `predict_on_batch`, for a layer."""
 
     def predict_step(self, data: Any) -> Any:
-        """What `predict` computes of a batch x, in isoconv.ops. A subclass may write its own."""
+        """What `predict` computes of a batch, in isoconv.ops. A subclass may write its own.
+
+        data: as for `train_step`.
+        """
         return self(data, training=False)
 
     def predict(
@@ -91,7 +94,7 @@ class Predicting(_Base):
         return found
 
     def predict_on_batch(self, x: Any) -> Any:
-        """The outputs for one batch, as arrays."""
+        """The outputs for one batch `x`, as arrays."""
         result = self._ready_folded.again(x)
         return self._predicted(x, True) if result is NotImplemented else result
 

@@ -71,6 +71,8 @@ class Resuming(Feeding):
     def resume_training(self, arrays: Mapping[str, Array], plain: Mapping[str, Any]) -> None:
         """Goes on from a state: called when training begins, before the first step.
 
+        arrays, plain: the two halves of `training_state`, by name.
+
         FileError, and no change, where the state is not of this model and optimizer.
         """
         run = self._running("resume_training")

@@ -53,11 +53,11 @@ class Saving:
     """`save`, `save_weights` and `load_weights`, for a model."""
 
     def save(self, filepath: PathLike, overwrite: bool = True) -> None:
-        """Writes the model to a file, as `save_model` does."""
+        """Writes the model to the file `filepath`, as `save_model` does; overwrite: as there."""
         _save("save", self, filepath, overwrite)
 
     def to_onnx(self, filepath: PathLike | None = None) -> Any:
-        """The model as an onnx.ModelProto, written to a file if one is named; see
+        """The model as an onnx.ModelProto, written to the file `filepath` if one is named; see
         `isoconv.interop.onnx`.
         """
         return optional.late("isoconv.interop.onnx").to_onnx(self, filepath)
@@ -66,6 +66,8 @@ class Saving:
         """Writes the weights to a file: ".weights.h5" in the layout of Keras 3, other ".h5" names
         in the one that Keras 2 reads; ".safetensors", and ".pt" where torch is installed, by
         PyTorch's names.
+
+        filepath, overwrite: as for `save_model`.
         """
         _require_built(self, "save_weights")
         _save("save_weights", self, filepath, overwrite)
@@ -77,8 +79,9 @@ class Saving:
         changes. Files of Keras 2 and 3 are read alike, and PyTorch's ".pt", ".pth" and
         ".safetensors" without PyTorch.
 
-        skip_mismatch: leave out layers that do not fit, with a warning. by_name: find each layer
-        by its name instead of its place, and load the layers that the file has.
+        filepath: the file. skip_mismatch: leave out layers that do not fit, with a warning.
+        by_name: find each layer by its name instead of its place, and load the layers that the
+        file has.
         """
         _require_built(self, "load_weights")
         load = formats.function("load_weights", filepath)

@@ -89,8 +89,9 @@ class Training(_Base):
         dict of lists. loss_weights: what losses are multiplied by in their sum. weighted_metrics:
         metrics that heed sample weights. memory: "low" keeps about the square root of the layers'
         outputs for the way back, and computes the others again: less memory (`step_bytes` says how
-        much), about a third more time, the same bits. The other arguments are taken for Keras'
-        sake: a step is always compiled, and never more than one.
+        much), about a third more time, the same bits. run_eagerly, steps_per_execution,
+        jit_compile, auto_scale_loss: taken for Keras' sake: a step is always compiled, and never
+        more than one.
         """
         if memory not in ("default", "low"):
             where = self.where("compile: memory")
@@ -124,7 +125,7 @@ class Training(_Base):
         ]
 
     def require_compiled(self, task: str) -> Objective:
-        """What the model was compiled with; ArgumentError where it was not."""
+        """What the model was compiled with; ArgumentError, which names `task`, where it was not."""
         if self._objective is None:
             remedy = "Call compile(optimizer, loss) first."
             where = self.where(task)
@@ -138,7 +139,7 @@ class Training(_Base):
         return {name: config_of(value) for name, value in self._compile_arguments.items()}
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
-        """Calls `compile` with arguments as data, and makes the optimizer's variables."""
+        """Calls `compile` with the arguments in `config`, and makes the optimizer's variables."""
         arguments = {
             name: registry.deserialize(value, _KINDS.get(name)) for name, value in config.items()
         }
@@ -172,7 +173,7 @@ class Training(_Base):
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """Like `train_step`, without training."""
+        """Like `train_step` of `data`, without training."""
         x, y, sample_weight = unpack(data)
         y_pred = self(x, training=False)
         self._track_loss(self.compute_loss(x, y, y_pred, sample_weight, training=False), x)
@@ -186,7 +187,11 @@ class Training(_Base):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """The loss of a batch: those compiled, those added by layers, penalties on weights."""
+        """The loss of a batch: those compiled, those added by layers, penalties on weights.
+
+        x, y, sample_weight: the batch. y_pred: what the model gives for it. training: whether it
+        trains.
+        """
         objective = self.require_compiled("compute_loss")
         own = objective.loss(y, y_pred, sample_weight)
         found = [*([] if own is None else [own]), *self.losses]
@@ -198,7 +203,10 @@ class Training(_Base):
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
-        """Lets the metrics see a batch, and gives all results by name."""
+        """Lets the metrics see a batch, and gives all results by name.
+
+        x, y, sample_weight: the batch. y_pred: what the model gives for it.
+        """
         self.require_compiled("compute_metrics").update(y, y_pred, sample_weight)
         return self.get_metrics_result()
 

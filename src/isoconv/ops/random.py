@@ -36,7 +36,7 @@ def uniform(
     dtype: Any = None,
     seed: Seed = None,
 ) -> Tensor:
-    """Evenly from `minval` up to but without `maxval`."""
+    """Evenly from `minval` up to but without `maxval`. shape, dtype, seed: as for `normal`."""
     return _bits(shape, _floating(dtype), seed) * (maxval - minval) + minval
 
 
@@ -48,7 +48,11 @@ def normal(
     dtype: Any = None,
     seed: Seed = None,
 ) -> Tensor:
-    """From the normal distribution (Box and Muller 1958)."""
+    """From the normal distribution of this mean and stddev (Box and Muller 1958).
+
+    shape: of the result. dtype: `floatx()` if left out. seed: an integer, which gives the same
+    numbers each time, a SeedGenerator, or None.
+    """
     pairs = _bits((2, *standard_shape(shape)), _floating(dtype), seed)
     radius = sqrt(log(1.0 - pairs[0]) * -2.0)
     return radius * cos(pairs[1] * (2 * math.pi)) * stddev + mean
@@ -58,16 +62,17 @@ def normal(
 def randint(
     shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: Seed = None
 ) -> Tensor:
-    """Integers from `minval` up to but without `maxval`."""
+    """Integers from `minval` up to but without `maxval`. shape, dtype, seed: as for `normal`."""
     spread = _bits(shape, "float64", seed) * float(maxval - minval)
     return cast_(floor(spread) + float(minval), dtype)
 
 
 @op
 def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Seed = None) -> Tensor:
-    """Elements set to 0 with probability `rate`, the others divided by 1 - rate.
+    """Elements of the inputs set to 0 with probability `rate`, the others divided by 1 - rate.
 
-    noise_shape: the shape of the choices, 1 where one choice holds for a whole axis.
+    noise_shape: the shape of the choices, 1 where one choice holds for a whole axis. seed: as for
+    `normal`.
     """
     x = as_float(inputs)
     if not 0 <= rate <= 1:

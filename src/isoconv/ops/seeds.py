@@ -48,7 +48,7 @@ def set_random_seed(seed: int) -> None:
 class SeedGenerator:
     """A seed that gives another key at each use; a layer with randomness owns one.
 
-    seed: an integer, or None for one drawn from `generator()`.
+    seed: an integer, or None for one drawn from `generator()`. name: of its state.
     """
 
     def __init__(self, seed: int | None = None, name: str = "seed_generator") -> None:

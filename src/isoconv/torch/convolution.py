@@ -4,7 +4,8 @@ parameters, signatures and autograd. What is not float32 or float64 on a CPU is 
 The rank of a convolution is that of the longest tuple among its kernel size, stride, padding and
 dilation, whatever the class says; with numbers alone it is the class's own. `padding` may also be
 "same" with any strides (Keras' rule, the odd position at the end), "causal", and pairs (before,
-after), one an axis.
+after), one an axis. The other arguments are PyTorch's: padding_mode and output_padding, device and
+dtype of the weights.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""PyTorch's Linear layer, computed by isoconv's kernels where these can."""
+"""PyTorch's Linear layer, computed by isoconv's kernels where these can. Its arguments are
+PyTorch's, device and dtype those of the weights.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""PyTorch's layers in a row, computed together where these kernels can."""
+"""PyTorch's layers in a row, computed together where these kernels can. Their arguments are
+PyTorch's, device and dtype those of the weights.
+"""
 
 from __future__ import annotations
 

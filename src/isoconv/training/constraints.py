@@ -26,6 +26,7 @@ class Constraint:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
+        """A new constraint with the arguments in `config`."""
         return cls(**config)
 
 

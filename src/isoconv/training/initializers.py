@@ -29,6 +29,7 @@ class Initializer:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
+        """A new initializer with the arguments in `config`."""
         return cls(**config)
 
 

@@ -125,7 +125,7 @@ class Loss:
         return reduce_weighted(values, sample_weight, mask, self.reduction)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The losses before they are reduced, in isoconv.ops."""
+        """The losses of y_pred where y_true is right, before they are reduced, in isoconv.ops."""
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
@@ -133,6 +133,7 @@ class Loss:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
+        """A new loss with the arguments in `config`."""
         return cls(**config)
 
 
@@ -273,7 +274,14 @@ class CosineSimilarity(LossFunctionWrapper):
 
 
 class _Crossentropy(LossFunctionWrapper):
-    """Between distributions of classes; its arguments are those of its function."""
+    """Between distributions of classes.
+
+    Args:
+        from_logits: whether predictions are yet to go through a softmax or sigmoid.
+        label_smoothing: how much of each label is spread evenly over the classes.
+        axis: the axis of the classes.
+        name, reduction, dtype: as for `Loss`.
+    """
 
     function: ClassVar[Function]
 
@@ -310,7 +318,12 @@ class CategoricalCrossentropy(_Crossentropy):
 
 
 class BinaryFocalCrossentropy(LossFunctionWrapper):
-    """`binary_focal_crossentropy`, reduced."""
+    """`binary_focal_crossentropy`, reduced.
+
+    apply_class_balancing: whether the classes are weighed, by alpha and 1 - alpha. gamma: how much
+    less losses of what is predicted well count. from_logits, label_smoothing, axis:
+    as for `BinaryCrossentropy`.
+    """
 
     def __init__(
         self,
@@ -332,7 +345,11 @@ class BinaryFocalCrossentropy(LossFunctionWrapper):
 
 
 class CategoricalFocalCrossentropy(LossFunctionWrapper):
-    """`categorical_focal_crossentropy`, reduced."""
+    """`categorical_focal_crossentropy`, reduced.
+
+    alpha: the weight of each class. gamma: how much less losses of what is predicted well count.
+    from_logits, label_smoothing, axis: as for `CategoricalCrossentropy`.
+    """
 
     def __init__(
         self,
@@ -352,8 +369,10 @@ class CategoricalFocalCrossentropy(LossFunctionWrapper):
 
 
 class SparseCategoricalCrossentropy(LossFunctionWrapper):
-    """`sparse_categorical_crossentropy`, reduced. Where a class is ignored, means are over the
-    others.
+    """`sparse_categorical_crossentropy`, reduced.
+
+    from_logits: whether predictions are yet to go through a softmax. ignore_class: a label that is
+    left out; means are over the others. axis: that of the classes.
     """
 
     def __init__(

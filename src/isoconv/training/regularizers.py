@@ -25,6 +25,7 @@ class Regularizer:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
+        """A new regularizer with the arguments in `config`."""
         return cls(**config)
 
 

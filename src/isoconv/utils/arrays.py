@@ -49,6 +49,7 @@ def pad_sequences(
     Args:
         sequences: lists or arrays, alike but for their lengths.
         maxlen: the length of all; that of the longest if left out.
+        dtype: of the array.
         padding, truncating: "pre" to fill, or cut, at the beginning, "post" at the end.
     """
     for name, side in {"padding": padding, "truncating": truncating}.items():

@@ -8,7 +8,7 @@ from isoconv.errors import ArgumentError
 
 
 def normalize_tuple(value: Any, n: int, name: str) -> tuple[Any, ...]:
-    """The argument as a tuple of n: one integer is repeated, n of them stay as they are.
+    """`value` as a tuple of n: one integer is repeated, n of them stay as they are.
 
     name: of the argument, for the message. Raises ArgumentError (a ValueError) for what is neither
     an integer nor n values that `int` accepts; the messages are those of Keras 2.

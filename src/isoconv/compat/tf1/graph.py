@@ -68,13 +68,16 @@ def trainable_variables() -> list[Variable]:
 
 
 def set_random_seed(seed: int) -> None:
-    """Makes the initial values of layers drawn from now on repeat, in every session."""
+    """With a seed, initial values of layers drawn from now on repeat, in every session."""
     set_every_seed(seed)
     _default.seeded = True
 
 
 def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> KerasTensor:
-    """A value to be fed. shape: with the batch, None for sizes known only then."""
+    """A value of this dtype to be fed. shape: with the batch, None for sizes known only then.
+
+    name: its name, made unique.
+    """
     if shape is None:
         remedy = "Write [None, ...] for sizes that are not known yet."
         raise ArgumentError(explain("placeholder: shape", "None", "a list of sizes", remedy))

@@ -1,4 +1,6 @@
-"""TensorFlow 1's initializers: ours, with its names, arguments and defaults."""
+"""TensorFlow 1's initializers: ours, with its names, arguments and defaults. A `dtype` is taken
+for TensorFlow's sake: weights have that of their layer.
+"""
 
 from __future__ import annotations
 
@@ -26,31 +28,31 @@ def constant_initializer(value: Any = 0, dtype: Any = None) -> Initializer:
 def random_normal_initializer(
     mean: float = 0.0, stddev: float = 1.0, seed: int | None = None, dtype: Any = None
 ) -> Initializer:
-    """A normal distribution."""
+    """A normal distribution of this mean and stddev; seed: repeats it."""
     return initializers.RandomNormal(mean, stddev, seed)
 
 
 def truncated_normal_initializer(
     mean: float = 0.0, stddev: float = 1.0, seed: int | None = None, dtype: Any = None
 ) -> Initializer:
-    """A normal distribution without what lies two deviations off."""
+    """A normal distribution of this mean and stddev, cut at two stddev; seed: repeats it."""
     return initializers.TruncatedNormal(mean, stddev, seed)
 
 
 def random_uniform_initializer(
     minval: float = 0.0, maxval: float = 1.0, seed: int | None = None, dtype: Any = None
 ) -> Initializer:
-    """An even distribution."""
+    """An even distribution from minval to maxval; seed: repeats it."""
     return initializers.RandomUniform(minval, maxval, seed)
 
 
 def glorot_uniform_initializer(seed: int | None = None, dtype: Any = None) -> Initializer:
-    """An even distribution as wide as the numbers of inputs and outputs ask for."""
+    """Even, as wide as the numbers of inputs and outputs ask for; seed: repeats it."""
     return initializers.GlorotUniform(seed)
 
 
 def glorot_normal_initializer(seed: int | None = None, dtype: Any = None) -> Initializer:
-    """A normal distribution as wide as the numbers of inputs and outputs ask for."""
+    """Normal, as wide as the numbers of inputs and outputs ask for; seed: repeats it."""
     return initializers.GlorotNormal(seed)
 
 
@@ -61,12 +63,12 @@ def variance_scaling_initializer(
     seed: int | None = None,
     dtype: Any = None,
 ) -> Initializer:
-    """A distribution whose variance follows the numbers of inputs or outputs."""
+    """A distribution of variance scale / n, n by mode from inputs or outputs; seed: repeats it."""
     return initializers.VarianceScaling(scale, mode, distribution, seed)
 
 
 def orthogonal_initializer(
     gain: float = 1.0, seed: int | None = None, dtype: Any = None
 ) -> Initializer:
-    """Orthogonal rows or columns."""
+    """Orthogonal rows or columns, times gain; seed: repeats them."""
     return initializers.Orthogonal(gain, seed)

@@ -73,7 +73,12 @@ def _function(kind: type[Layer], name: str, arguments: Mapping[str, Any]) -> Cal
         return _layer(kind, name, options)(inputs)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"A {kind.__name__} layer, made and applied to `inputs`."
+    function.__doc__ = (
+        f"A {kind.__name__} layer, made and applied to `inputs`.\n\n"
+        f"{', '.join(key for key in arguments if key != 'reuse')}: as for "
+        f"isoconv.layers.{kind.__name__}, in TensorFlow 1's order.\n"
+        "reuse, where there is one: whether the layer of that name is taken again."
+    )
     function.__signature__ = signature  # type: ignore[attr-defined]
     return function
 

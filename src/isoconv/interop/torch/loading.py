@@ -70,7 +70,8 @@ def state_dict(model: Model) -> dict[str, Array]:
 
 
 def load_weights(model: Model, path: Path, skip_mismatch: bool, by_name: bool) -> None:
-    """Gives the model the weights of a .pt, .pth or .safetensors file. See `load_state_dict`.
+    """Gives the model the weights of `path`, a .pt, .pth or .safetensors file. See
+    `load_state_dict`.
 
     skip_mismatch: load by name what fits, and warn of the rest. by_name: never by order.
     """

@@ -12,5 +12,5 @@ __all__ = ["load_weights", "save_weights"]
 
 
 def save_weights(model: Model, path: Path) -> None:
-    """Writes `state_dict(model)`."""
+    """Writes `state_dict(model)` to the file `path`."""
     write_safetensors(path, state_dict(model))

@@ -15,10 +15,11 @@ Function = Callable[..., Any] | None
 class Callback:
     """Is told when training, epochs and batches begin and end. Subclasses write what they need.
 
-    logs: numbers by name, empty at beginnings; of batches, the means over the epoch so far. At the
-    end of an epoch all callbacks get one dict: what one adds, later ones and `History` see.
-    `on_batch_begin` and `on_batch_end` are older names of `on_train_batch_begin` and `..._end`.
-    `self.model` is the model, `self.params` a dict with verbose, epochs and steps.
+    epoch, batch: their numbers, from 0. logs: numbers by name, empty at beginnings; of batches, the
+    means over the epoch so far. At the end of an epoch all callbacks get one dict: what one adds,
+    later ones and `History` see. `on_batch_begin` and `on_batch_end` are older names of
+    `on_train_batch_begin` and `..._end`. `self.model` is the model, `self.params` a dict with
+    verbose, epochs and steps: `set_model` and `set_params` set them.
 
     kept: the names of attributes (numbers, lists, arrays) that go into backups, so that training
     which is resumed goes on as if never stopped. runs_last: whether it is told after the others.
@@ -95,7 +96,9 @@ class History(Callback):
 class LambdaCallback(Callback):
     """Calls functions of yours: `LambdaCallback(on_epoch_end=lambda epoch, logs: ...)`.
 
-    The names are those of the methods of `Callback`.
+    on_epoch_begin, on_epoch_end, on_train_begin, on_train_end, on_train_batch_begin,
+    on_train_batch_end: called where the methods of `Callback` are, with the same arguments; any
+    other of its methods may be given by name too.
     """
 
     def __init__(
@@ -127,7 +130,8 @@ class LambdaCallback(Callback):
 class CallbackList:
     """Callbacks told together. A method that no callback has written costs nothing.
 
-    callbacks: one, None, or lists of them.
+    callbacks: one, None, or lists of them. model, params: what these get as `self.model` and
+    `self.params`.
     """
 
     def __init__(self, callbacks: Any, model: Any, params: Mapping[str, Any]) -> None:

@@ -24,7 +24,9 @@ class TensorBoard(Callback):
         update_freq: "epoch", or after how many batches a point of the training is written too.
         write_graph, write_steps_per_second, embeddings_metadata: taken for Keras' sake.
 
-    Further arguments of Keras' (histograms, images, profiles, embeddings) must keep their defaults.
+        histogram_freq, write_images, profile_batch, embeddings_freq: must be 0: only curves are
+            written.
+
     Needs the package tensorboard; raises MissingPackageError without it.
     """
 

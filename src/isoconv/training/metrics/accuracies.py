@@ -132,7 +132,10 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
 
 
 class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
-    """How often the class that is the label is among the k largest predictions."""
+    """How often the class that is the label is among the k largest predictions.
+
+    from_sorted_ids: whether predictions are the numbers of the classes, the best first, instead.
+    """
 
     def __init__(
         self,

@@ -69,7 +69,11 @@ class Metric:
     def add_variable(
         self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: str = "state"
     ) -> Variable:
-        """Makes a variable of the metric's state."""
+        """Makes a variable of the metric's state.
+
+        shape: numbers only. initializer: a name or object, which `reset_state` uses again. dtype:
+        the metric's if left out. name: made up if left out.
+        """
         variable = Variable(
             initializers.get(initializer),
             shape=tuple(shape),
@@ -88,6 +92,7 @@ class Metric:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
+        """A new metric with the arguments in `config`."""
         return cls(**config)
 
 
@@ -180,7 +185,7 @@ def _by_sample(
 
 
 class MeanMetricWrapper(Averaging):
-    """The mean of a function of labels and predictions. options: further arguments for it."""
+    """The mean of `fn`, a function of labels and predictions. options: more arguments for it."""
 
     def __init__(
         self, fn: Function, name: str | None = None, dtype: Any = None, **options: Any

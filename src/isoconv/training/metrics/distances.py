@@ -87,7 +87,11 @@ class CategoricalHinge(Plain):
 
 
 class BinaryCrossentropy(MeanMetricWrapper):
-    """The mean binary crossentropy."""
+    """The mean binary crossentropy.
+
+    from_logits: whether predictions are yet to go through a sigmoid. label_smoothing: how far
+    labels are moved towards one half.
+    """
 
     def __init__(
         self,
@@ -101,7 +105,11 @@ class BinaryCrossentropy(MeanMetricWrapper):
 
 
 class CategoricalCrossentropy(MeanMetricWrapper):
-    """The mean categorical crossentropy."""
+    """The mean categorical crossentropy.
+
+    from_logits: whether predictions are yet to go through a softmax. label_smoothing: how much of
+    each label is spread evenly over the classes. axis: that of the classes.
+    """
 
     def __init__(
         self,
@@ -116,7 +124,11 @@ class CategoricalCrossentropy(MeanMetricWrapper):
 
 
 class SparseCategoricalCrossentropy(MeanMetricWrapper):
-    """The mean sparse categorical crossentropy. ignore_class: a label that is left out."""
+    """The mean sparse categorical crossentropy.
+
+    from_logits: whether predictions are yet to go through a softmax. ignore_class: a label that is
+    left out. axis: that of the classes.
+    """
 
     def __init__(
         self,
@@ -131,7 +143,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
 
 
 class CosineSimilarity(Averaging):
-    """The mean cosine of the angle between labels and predictions."""
+    """The mean cosine of the angle between labels and predictions, along `axis`."""
 
     def __init__(self, name: str = "cosine_similarity", dtype: Any = None, axis: int = -1) -> None:
         super().__init__(name, dtype)

@@ -116,7 +116,10 @@ class Optimizer:
         """Assigns what all variables share, before the first of them is updated."""
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
-        """Assigns the variable's new value, and those of its slots, in isoconv.ops."""
+        """Assigns the variable's new value, and those of its slots, in isoconv.ops.
+
+        gradient: of the loss by the variable. learning_rate: of this step.
+        """
         raise NotImplementedError
 
     # -- state ---------------------------------------------------------------------------------
@@ -163,7 +166,10 @@ class Optimizer:
     def add_variable(
         self, shape: Sequence[int], dtype: Any, name: str, start: float = 0.0
     ) -> Variable:
-        """Makes a variable of the optimizer's state, all of whose numbers are `start` at first."""
+        """Makes a variable of the optimizer's state.
+
+        shape, dtype, name: of it. start: what all its numbers are at first.
+        """
         path = f"{self.name}/{name}"
         # Zeros take no memory until they are written.
         values = np.full(tuple(shape), start, dtype) if start else np.zeros(tuple(shape), dtype)
@@ -172,7 +178,7 @@ class Optimizer:
         return variable
 
     def build(self, trainable_variables: Sequence[Variable]) -> None:
-        """Makes the slots for these variables, which are all that it can change afterwards."""
+        """Makes the slots for `trainable_variables`, all that it can change afterwards."""
         if self.built:
             return
         self._places = {variable: place for place, variable in enumerate(trainable_variables)}
@@ -222,7 +228,7 @@ class Optimizer:
     # -- stepping ------------------------------------------------------------------------------
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
-        """`apply` of pairs."""
+        """`apply` of pairs: grads_and_vars holds gradients with their variables."""
         pairs = list(grads_and_vars)
         self.apply([gradient for gradient, _ in pairs], [variable for _, variable in pairs])
         return self.iterations
@@ -331,7 +337,7 @@ class Optimizer:
     # -- configuration -------------------------------------------------------------------------
 
     def where(self, argument: str = "") -> str:
-        """The optimizer, and one of its arguments, as error messages name them."""
+        """The optimizer, and `argument`, one of its arguments, as error messages name them."""
         text = f"{type(self).__name__} '{self.name}'"
         return f"{text}: {argument}" if argument else text
 
@@ -357,6 +363,7 @@ class Optimizer:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
+        """A new optimizer with the arguments in `config`."""
         rate = registry.deserialize(config.get("learning_rate"), "schedules")
         return cls(**config | ({} if rate is None else {"learning_rate": rate}))
 
