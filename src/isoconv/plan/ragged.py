@@ -12,8 +12,8 @@ from math import prod
 
 from isoconv.ir.geometry import Axis
 
-# What a row costs that stands alone, in rows of whole tiles, what a trip of a sum to memory costs, in
-# products (measured on Zen 4), and what must be gained.
+# What a row costs that stands alone, in rows of whole tiles, what a trip of a sum to memory costs,
+# in products (measured on Zen 4), and what must be gained.
 _ALONE, _TRIP, _WORTH = 2.3, 3, 1.05
 # Lines of one task, where rows fill tiles over several of them.
 _LINES = 4
