@@ -156,6 +156,7 @@ def test_the_learning_phase_is_given_set_or_off():
         (lambda: tf.placeholder(tf.float32), r"Write \[None, ...\]"),
         (lambda: tf.Session().run("x"), "tensors, variables or initializers; got 'x'"),
         (lambda: tf.layers.dense(tf.placeholder(tf.float32, [None, 2]), unit=3), "tf.layers.dense"),
+        (lambda: tf.nn.convolution(X, X, "causal"), "expected VALID or SAME; got 'causal'"),
     ],
 )
 def test_mistakes_are_explained(wrong, message):
@@ -196,6 +197,21 @@ def test_a_seed_makes_every_session_begin_alike():
             session.run(tf.global_variables_initializer())
             found.append(session.run(y, {x: np.ones((1, 8, 3))}))
     assert all(np.array_equal(found[0], each) for each in found[1:])
+
+
+@pytest.mark.parametrize("arguments", [{}, {"strides": (2, 1)}, {"dilation_rate": (1, 2)}])
+def test_convolution_takes_channels_at_either_place(arguments):
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=(2, 6, 7, 3)), rng.normal(size=(2, 3, 3, 4))
+    last = tf.nn.convolution(x, kernel, "SAME", **arguments)
+    first = tf.nn.convolution(
+        x.transpose(0, 3, 1, 2), kernel, "SAME", data_format="NCHW", **arguments
+    )
+    np.testing.assert_array_equal(np.moveaxis(np.asarray(first), 1, -1), last)
+    layer = layers.Conv2D(4, (2, 3), padding="same", use_bias=False, **arguments)
+    layer.build(x.shape)
+    layer.set_weights([kernel])
+    np.testing.assert_allclose(last, layer(x), atol=1e-5)
 
 
 def test_a_name_used_again_shares_its_weights():

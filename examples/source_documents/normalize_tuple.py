@@ -2,6 +2,7 @@
 
 import numpy as np
 
+import isoconv.compat.tf1 as tf
 from isoconv.layers import Conv1D, Conv2D
 from isoconv.utils import conv_utils
 
@@ -43,6 +44,25 @@ square(x[..., None])
 assert conv1d.kernel.shape == (3, 300, 64)
 assert square.kernel.shape == (3, 3, 1, 64)
 assert conv2d.kernel.shape == (3, 300, 1, 64)
+
+
+# "The code that both call last is the backend's": the same function, with other `input` and `filter`.
+def last_called(x, kernel, strides, padding, dilation_rate, tf_data_format):
+    # fmt: off
+    x = tf.nn.convolution(
+        input=x,
+        filter=kernel,
+        dilation_rate=(dilation_rate,),
+        strides=(strides,),
+        padding=padding,
+        data_format=tf_data_format)
+    # fmt: on
+    return x
+
+
+assert np.array_equal(last_called(x, conv1d.kernel, 1, "VALID", 1, "NWC"), y)
+rows = tf.nn.convolution(x[..., None], conv2d.kernel, "VALID", data_format="NHWC")
+assert np.array_equal(rows, conv2d(x[..., None]))
 
 # "What Conv1D has, reshaped": the weights of one, in the shape of the other, give the same bits.
 conv2d.set_weights([conv1d.kernel.numpy()[:, :, None], conv1d.bias.numpy()])
