@@ -169,6 +169,17 @@ class Builder:
         operands = f"{vector}, {vector.type} poison, <{len(lanes)} x i32> <{numbers}>"
         return self.emit(type_, f"shufflevector {operands}")
 
+    def resize(self, vector: Value, lanes: int) -> Value:
+        """The first lanes of a vector, those beyond it with any value."""
+        have = lane_count(vector.type)
+        if have == lanes:
+            return vector
+        numbers = ", ".join(f"i32 {lane}" if lane < have else "i32 poison" for lane in range(lanes))
+        type_ = vector_type(element_type(vector.type), lanes)
+        return self.emit(
+            type_, f"shufflevector {vector}, {vector.type} poison, <{lanes} x i32> <{numbers}>"
+        )
+
     def add(self, left: Value, right: Value | int) -> Value:
         """i64 addition with constants folded."""
         return self._integer("add", left, right, 0)
@@ -293,6 +304,10 @@ class Builder:
     def opaque(self, pointer: Value) -> Value:
         """The same pointer, hidden from the optimiser, so that it merges no loads through it."""
         return self.emit("ptr", f'call ptr asm "", "=r,0"({pointer})')
+
+    def whole(self, vector: Value) -> Value:
+        """The same vector of 512 bits, whose parts the optimiser does not make anew."""
+        return self.emit(vector.type, f'call {vector.type} asm "", "=v,0"({vector})')
 
     # -- control --------------------------------------------------------------------------
 

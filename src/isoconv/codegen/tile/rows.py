@@ -19,6 +19,8 @@ from isoconv.plan.kernel import Kernel
 from isoconv.plan.machine import Machine
 from isoconv.plan.tiles import Panel, panels
 
+# The bits that multipliers of many processors take at a time.
+_MULTIPLIER = 256
 # These ask where they stand.
 _PLACED = ("iota", "reverse", "slice", "pad", "concat", "transpose")
 
@@ -63,7 +65,7 @@ class Tile:
         self.node = anchor
         self.root = kernel.graph.outputs[0]
         self.form = solved(kernel)
-        self.lanes = machine.lanes(anchor.dtype)
+        self.lanes, self.wide = machine.lanes(anchor.dtype), machine.vector_bits > _MULTIPLIER
         self.pull = self.frame.pull(self.lanes)
         self.scalar = SCALARS[anchor.dtype]
         self.vector = vector_type(self.scalar, self.lanes)

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from isoconv.codegen import taps
 from isoconv.codegen.edges import blocks, tiles
-from isoconv.codegen.emit import Value
+from isoconv.codegen.emit import Value, vector_type
 from isoconv.codegen.index import Coord, Index
 from isoconv.codegen.tile.rows import Run, Tile
 from isoconv.plan.tiles import Panel
@@ -254,7 +254,7 @@ class Work:
         known = int(length.text) if length.text.isdigit() else None
         unroll = _unrolled(known)
         whole = b.mul(b.floordiv(length, unroll), unroll)
-        sums: Sequence[Value] = totals
+        sums: Sequence[Value] = self._cut(totals, self._lanes())
         later = None
         if number is not None and form.in_lines and form.far:
             later = self._later(first, unroll, number)
@@ -272,12 +272,25 @@ class Work:
                     sums = self._step(pointers, weights, loop.index, u, sums)
                 loop.next = tuple(sums)
             sums = loop.results
-        if whole.text == length.text or (known is None and form.summed % unroll == 0):
-            return sums
-        # In a loop even if known: LLVM spills where straight-line products meet the epilogue.
-        with b.loop(whole, length, carried=sums) as loop:
-            loop.next = tuple(self._step(pointers, weights, loop.index, 0, loop.carried))
-        return loop.results
+        if whole.text != length.text and not (known is None and form.summed % unroll == 0):
+            # In a loop even if known: LLVM spills where straight-line products meet the epilogue.
+            with b.loop(whole, length, carried=sums) as loop:
+                loop.next = tuple(self._step(pointers, weights, loop.index, 0, loop.carried))
+            sums = loop.results
+        return self._cut(sums, [self.tile.lanes] * self.panel.vectors)
+
+    def _lanes(self) -> list[int]:
+        """The lanes of a row's vectors: half of them in the last one if its filters need no more,
+        where vectors are wider than most processors' multipliers.
+        """
+        tile, panel = self.tile, self.panel
+        rest = panel.width - (panel.vectors - 1) * tile.lanes
+        short = tile.wide and rest <= tile.lanes // 2
+        return [tile.lanes] * (panel.vectors - 1) + [tile.lanes // 2 if short else tile.lanes]
+
+    def _cut(self, sums: Sequence[Value], lanes: Sequence[int]) -> list[Value]:
+        """The vectors of rows with so many lanes, those that are new with any value."""
+        return [self.tile.b.resize(sums[i], lanes[i % len(lanes)]) for i in range(len(sums))]
 
     def _pointers(self, data: Value, rows: Sequence[Row]) -> list[tuple[Value, int]]:
         """A pointer and a constant offset for each row, for windows that begin at `data`.
@@ -318,9 +331,12 @@ class Work:
         row = b.at(weights, b.mul(index, filters), tile.scalar)
         if tile.form.far:
             self._fetch_weights(row, unrolled + _AHEAD)
+        lanes = self._lanes()
         loaded = [
             b.load_masked(
-                b.at(row, unrolled * filters + column, tile.scalar), tile.vector, self._mask(v)
+                b.at(row, unrolled * filters + column, tile.scalar),
+                vector_type(tile.scalar, lanes[v]),
+                self._mask(v, lanes[v]),
             )
             for v, column in enumerate(self._columns())
         ]
@@ -328,8 +344,11 @@ class Work:
         for r, (pointer, offset) in enumerate(rows):
             element = b.at(b.at(pointer, index, tile.scalar), offset + unrolled, tile.scalar)
             x = b.splat(b.load(element, tile.scalar), tile.lanes)
+            if lanes[-1] < tile.lanes < sum(lanes):
+                x = b.whole(x)
             for v in range(vectors):
-                result.append(b.fma(x, loaded[v], sums[r * vectors + v]))
+                factor = b.resize(x, lanes[v])
+                result.append(b.fma(factor, loaded[v], sums[r * vectors + v]))
         return result
 
     def _columns(self) -> list[int]:
@@ -343,10 +362,9 @@ class Work:
         for column in self._columns():
             b.prefetch(b.at(row, ahead * form.weight_width + column, self.tile.scalar))
 
-    def _mask(self, vector: int) -> Value | None:
-        """The filters of a vector that exist; None for all."""
-        lanes = self.tile.lanes
-        return self.tile.b.mask_first(self.panel.width - vector * lanes, lanes)
+    def _mask(self, vector: int, lanes: int) -> Value | None:
+        """The filters of a vector of so many lanes that exist; None for all."""
+        return self.tile.b.mask_first(self.panel.width - vector * self.tile.lanes, lanes)
 
     # -- the epilogue -------------------------------------------------------------------------
 
@@ -355,4 +373,5 @@ class Work:
         for v, total in enumerate(totals):
             filters = Coord(b.add(self.filter, v * tile.lanes), 1)
             index = (*self.places, *place, filters)
-            tile.frame.finish(tile.pull, tile.form.rows, total, index, self._mask(v))
+            mask = self._mask(v, tile.lanes)
+            tile.frame.finish(tile.pull, tile.form.rows, total, index, mask)
