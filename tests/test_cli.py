@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 from importlib.metadata import version
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +15,7 @@ from isoconv import __main__ as entry
 from isoconv import bench as benchmark
 from isoconv import demo as demonstration
 from isoconv.bench.results import Report
+from isoconv.cli.app import _unraisable
 
 
 @pytest.fixture
@@ -121,6 +124,12 @@ def test_ctrl_c_while_modules_are_imported_is_no_error(monkeypatch):
     with pytest.raises(SystemExit) as ended:
         entry.main()
     assert ended.value.code == 130
+
+
+def test_ctrl_c_that_was_swallowed_comes_again():
+    _unraisable(SimpleNamespace(exc_type=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        time.sleep(5)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ _ORDER = [
     *("equivalent", "forms", "rewrite", "race", "convert"),
     *("bench", "cache", "doctor"),
 ]
+
+
+# Seconds, after which such a function has ended.
+_SOON = 0.05
 
 
 @dataclass
@@ -71,6 +76,7 @@ def main() -> None:
     if hasattr(signal, "SIGPIPE"):
         # Whoever reads the output may stop early: that ends a command, without a word.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    told, sys.unraisablehook = sys.unraisablehook, _unraisable
     options = Options()
     try:
         with warnings.catch_warnings():
@@ -84,6 +90,21 @@ def main() -> None:
         console.print(f"Error: {_said(error)}", style="red", markup=False)
         console.print("isoconv --debug COMMAND ... shows where it happened.", style="dim")
         sys.exit(MISTAKE)
+    finally:
+        sys.unraisablehook = told
+
+
+def _unraisable(report: Any) -> None:
+    """Ctrl-C that fell into a function which may raise nothing, such as JAX's when memory is
+    collected, comes again.
+    """
+    if report.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(report)
+        return
+    main = threading.main_thread().ident
+    again = threading.Timer(_SOON, signal.pthread_kill, (main, signal.SIGINT))
+    again.daemon = True
+    again.start()
 
 
 def _said(error: Exception) -> str:
@@ -95,7 +116,7 @@ def _said(error: Exception) -> str:
 
 def errors() -> Console:
     """Where mistakes and progress are shown, so that the output holds the answer alone."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 
 
 def _show_warning(message: Any, category: type[Warning], *place: Any, **line: Any) -> None:
