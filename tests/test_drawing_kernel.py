@@ -260,6 +260,7 @@ def test_gif_has_a_frame_a_step_and_files_are_of_their_kind(tmp_path):
         draw.save(picture, tmp_path / f"a.{suffix}")
         assert (tmp_path / f"a.{suffix}").read_bytes().startswith(start)
     assert picture._repr_html_().startswith("<div><svg")
+    assert re.fullmatch(r"<Picture of .* in 3 scenes: \.save\(path\) writes it>", repr(picture))
 
 
 def test_vector_pictures_need_no_matplotlib_and_others_say_so(monkeypatch, tmp_path):

@@ -42,7 +42,7 @@ class Picture:
         return page(self.scenes, self.seconds)
 
     def figure(self, scene: int = 0) -> Any:
-        """One of the scenes as a matplotlib Figure."""
+        """One of the scenes, by its number, as a matplotlib Figure."""
         return figure(self.scenes[scene])
 
     def save(self, path: str | PathLike[str], on_frame: Progress | None = None) -> None:
@@ -51,6 +51,10 @@ class Picture:
         path: the file. on_frame: told how many scenes of a .gif are drawn, and of how many.
         """
         save(self, path, on_frame)
+
+    def __repr__(self) -> str:
+        count = f" in {len(self.scenes)} scenes" if len(self.scenes) > 1 else ""
+        return f"<Picture of {self.scenes[-1].title}{count}: .save(path) writes it>"
 
     def _repr_html_(self) -> str:
         return f"<div>{self.svg()}</div>"
