@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from oracle import numbers
 
+import isoconv
 from isoconv import layers
 
 # (batch, steps, channels), filters: tails of vectors, panels of many channels, one of each.
@@ -184,3 +185,20 @@ def test_other_bits_are_found():
     y = given(layers.Conv1D(33, 1, use_bias=False), x.shape, w)(x)
     with pytest.raises(AssertionError):
         same_bits(np.nextafter(y, np.float32(9)), y)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("shape", [(3, 11, 6), (2, 5, 300, 9), (4, 7, 8, 33)], ids=str)
+def test_batch_normalization_of_channels_first_is_that_of_channels_last(shape, training):
+    """In training too: outputs, gradients, statistics."""
+    x, dy = array(shape, "float32"), array(shape, "float32", 1)
+    found = []
+    for axis in (-1, 1):
+        layer = layers.BatchNormalization(axis)
+        given, seed = (np.ascontiguousarray(np.moveaxis(each, -1, axis)) for each in (x, dy))
+        y, back = isoconv.vjp(layer, given, training=training)
+        dx, dweights = back(seed)
+        each = [np.moveaxis(part, axis, -1) for part in (y, dx)]
+        found.append([*each, *dweights, *layer.get_weights()])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)

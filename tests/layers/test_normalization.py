@@ -46,8 +46,8 @@ def test_batch_normalization_of_other_ranks_is_keras(shape, axis):
 def test_a_wrong_formula_is_caught(monkeypatch):
     right = layers.BatchNormalization.normalized
 
-    def wrong(self, inputs, mean, variance):
-        return right(self, inputs, mean, variance * 1.001)
+    def wrong(self, inputs, mean, variance, axes):
+        return right(self, inputs, mean, variance * 1.001, axes)
 
     monkeypatch.setattr(layers.BatchNormalization, "normalized", wrong)
     for training in (False, True):

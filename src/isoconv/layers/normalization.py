@@ -17,6 +17,12 @@ from isoconv.settings import epsilon as smallest
 from isoconv.training import initializers
 
 
+def along(value: Any, axes: Sequence[int], rank: int) -> Tensor:
+    """Values for some axes in a shape that broadcasts to an input of this rank."""
+    sizes = iter(value.shape)
+    return ops.reshape(value, [next(sizes) if i in axes else 1 for i in range(rank)])
+
+
 class Normalization(SameShape, Ruled):
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta; subclasses say of what.
 
@@ -71,19 +77,15 @@ class Normalization(SameShape, Ruled):
             expected = f"sizes {wanted} of the axes {self.axes}, as built"
             raise ShapeError(explain("input", f"shape {inputs.shape}", expected))
 
-    def along(self, value: Any, rank: int) -> Tensor:
-        """Values for `axes` in a shape that broadcasts to an input of this rank."""
-        sizes = iter(value.shape)
-        axes = self.axes_of(rank)
-        return ops.reshape(value, [next(sizes) if i in axes else 1 for i in range(rank)])
-
-    def normalized(self, inputs: Tensor, mean: Tensor | None, variance: Tensor) -> Tensor:
-        """The formula, for a mean and a variance that broadcast."""
+    def normalized(
+        self, inputs: Tensor, mean: Tensor | None, variance: Tensor, axes: Sequence[int]
+    ) -> Tensor:
+        """The formula, for a mean and a variance that broadcast. axes: those of gamma and beta."""
         factor = ops.rsqrt(variance + self.epsilon)
         if self.gamma is not None:
-            factor = factor * self.along(self.gamma, inputs.ndim)
+            factor = factor * along(self.gamma, axes, inputs.ndim)
         outputs = (inputs if mean is None else inputs - mean) * factor
-        return outputs if self.beta is None else outputs + self.along(self.beta, inputs.ndim)
+        return outputs if self.beta is None else outputs + along(self.beta, axes, inputs.ndim)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
@@ -180,23 +182,28 @@ class BatchNormalization(Normalization):
 
     def call(self, inputs: Tensor, training: bool = False, mask: Tensor | None = None) -> Any:
         self.check_axes(inputs, self.moving_mean.shape)
-        rank = inputs.ndim
+        # With channels last, so that sums have the same bits for both data formats; convolutions
+        # around compute so too, and need no copies in between.
+        (own,), channels = self.axes_of(inputs.ndim), [inputs.ndim - 1]
+        last = ops.moveaxis(inputs, own, -1)
         if not (training and self.trainable):
-            mean, variance = (self.along(v, rank) for v in (self.moving_mean, self.moving_variance))
-            return self.normalized(inputs, mean, variance)
-        mean, variance = self._moments(inputs, mask)
+            statistics = (self.moving_mean, self.moving_variance)
+            mean, variance = (along(each, channels, inputs.ndim) for each in statistics)
+            return ops.moveaxis(self.normalized(last, mean, variance, channels), -1, own)
+        present = None if mask is None else ops.moveaxis(self._spread(mask, inputs), own, -1)
+        mean, variance = self._moments(last, present)
         for moving, found in ((self.moving_mean, mean), (self.moving_variance, variance)):
             new = ops.reshape(found, moving.shape)
             moving.assign(moving * self.momentum + new * (1.0 - self.momentum))
-        return self.normalized(inputs, mean, variance)
+        return ops.moveaxis(self.normalized(last, mean, variance, channels), -1, own)
 
-    def _moments(self, inputs: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Mean and variance of the batch, kept broadcasting."""
-        own = self.axes_of(inputs.ndim)
-        others = [axis for axis in range(inputs.ndim) if axis not in own]
-        if mask is None:
+    def _moments(self, inputs: Tensor, present: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the batch, kept broadcasting, with channels last. present: whether
+        an element is there, in a shape that broadcasts.
+        """
+        others = list(range(inputs.ndim - 1))
+        if present is None:
             return ops.mean(inputs, others, True), ops.var(inputs, others, True)
-        present = self._spread(mask, inputs)
         weights = ops.broadcast_to(ops.cast(present, inputs.dtype), inputs.dims)
         # As Keras does: with no step at all mean and variance are 0.
         count = ops.sum(weights, others, keepdims=True) + smallest()
@@ -289,7 +296,7 @@ class LayerNormalization(Normalization):
         if weight is not None:
             self.check_axes(inputs, weight.shape)
         mean = None if self.rms_scaling else ops.mean(inputs, axes, True)
-        return self.normalized(inputs, mean, ops.var(inputs, axes, True))
+        return self.normalized(inputs, mean, ops.var(inputs, axes, True), axes)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"axis": self.axis, "rms_scaling": self.rms_scaling}
@@ -368,7 +375,7 @@ class GroupNormalization(Normalization):
             for each in (ops.mean(grouped, others, True), ops.var(grouped, others, True))
         )
         mean, variance = spread
-        return self.normalized(inputs, mean, variance)
+        return self.normalized(inputs, mean, variance, [axis])
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"groups": self.groups, "axis": self.axis}
