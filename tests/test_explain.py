@@ -191,6 +191,18 @@ def test_a_model_is_told_layer_by_layer():
     assert merged["cut"] == "conv"
 
 
+@pytest.mark.parametrize("form", ["channels_last", "channels_first"])
+def test_joined_channels_read_what_the_widest_of_them_reads(form):
+    last = form == "channels_last"
+    start = ic.Input((20, 3) if last else (3, 20))
+    narrow = layers.Conv1D(8, 3, padding="same", data_format=form)(start)
+    wide = layers.Conv1D(8, 3, padding="same", data_format=form)(narrow)
+    joined = layers.Concatenate(axis=-1 if last else 1)([wide, narrow])
+    end = layers.MaxPooling1D(2, data_format=form)(layers.ReLU()(joined))
+    told = ic.explain(ic.Model(start, end), measure=False).layers
+    assert [layer.field.count[0 if last else 1] for layer in told] == [3, 5, 5, 5, 6]
+
+
 def test_kernels_are_those_of_the_plan():
     whole = ic.explain(model(), measure=False)
     found = traced(model(), None, 1)

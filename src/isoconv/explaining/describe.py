@@ -7,6 +7,8 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from isoconv import dtypes, spec
 from isoconv.errors import ArgumentError
 from isoconv.errors import explain as message
@@ -15,15 +17,20 @@ from isoconv.explaining.facts import LayerFacts, Reading, WeightFacts
 from isoconv.explaining.kernels import arena_bytes, kernels, planned, timed
 from isoconv.explaining.operations import operations
 from isoconv.explaining.others import other_forms
-from isoconv.explaining.reach import element, reach
+from isoconv.explaining.reach import Reach, element, reach
 from isoconv.explaining.report import Explanation
 from isoconv.explaining.tracing import Traced, between, chain, first, traced
 from isoconv.ir.graph import Node
 from isoconv.ir.sizes import number
 from isoconv.layers.base import Layer
+from isoconv.layers.merge import Merge
+from isoconv.layers.same_shape import SameShape
 from isoconv.ops import tree
 from isoconv.ops.recorder import Noted
 from isoconv.runtime.host import host
+
+# Axes of what has positions: a batch, a place and channels.
+_PLACES = 3
 
 
 def explain(
@@ -52,8 +59,11 @@ def explain(
     parts = kernels(program, found.layer.name)
     if measure or (measure is None and not found.single):
         parts = timed(program, parts)
-    facts = tuple(_facts(name, call, found, batch) for name, call in found.calls.items())
-    layers, parts = credited(facts, parts)
+    facts, channels = [], None
+    for name, call in found.calls.items():
+        channels = _channel_axis(call.target, channels)
+        facts.append(_facts(name, call, found, batch, channels))
+    layers, parts = credited(tuple(facts), parts)
     machine = host()
     return Explanation(
         name=found.layer.name,
@@ -90,7 +100,29 @@ def _layer(target: Any) -> Layer:
     return target
 
 
-def _facts(name: str, call: Noted, found: Traced, batch: int) -> LayerFacts:
+def _channel_axis(layer: Layer, before: int | None) -> int | None:
+    """Where the channels of a layer's output are, if that is known; before: those of its input."""
+    form = getattr(layer, "data_format", None)
+    if form is not None:
+        return 1 if form == "channels_first" else -1
+    return before if isinstance(layer, SameShape | Merge) else None
+
+
+def _of_all_channels(
+    output: Node, middle: Reach, reached: Mapping[Node, Reach], channels: int | None
+) -> Mapping[Node, Reach]:
+    """What a position reads: as one element of it, but where channels were joined, which may read
+    more or less, all of them.
+    """
+    joined = any(node.op == "concat" for node in reached)
+    if channels is None or len(output.shape) < _PLACES or not joined:
+        return reached
+    masks = list(middle)
+    masks[channels] = np.ones_like(masks[channels])
+    return reach(output, tuple(masks))
+
+
+def _facts(name: str, call: Noted, found: Traced, batch: int, channels: int | None) -> LayerFacts:
     layer = call.target
     given = [leaf.node for leaf in tree.leaves(call.args) if hasattr(leaf, "node")]
     output = first(call.result)
@@ -116,7 +148,9 @@ def _facts(name: str, call: Noted, found: Traced, batch: int) -> LayerFacts:
             "output": _bytes(output) // batch,
         },
         reads=_reading(output, given[0], reached),
-        field=_reading(output, found.inputs[0], reached),
+        field=_reading(
+            output, found.inputs[0], _of_all_channels(output, middle, reached, channels)
+        ),
     )
 
 

@@ -156,7 +156,8 @@ class LayerFacts:
 
     name: its path in the model. kind: its class. spec: how it is written. memory: bytes of the
     weights, the inputs and the output. reads: what an output element in the middle reads of the
-    layer's first input; field: of the model's. seconds: measured, of the kernels that do its work.
+    layer's first input; field: of the model's, by all channels where some were joined. seconds:
+    measured, of the kernels that do its work.
     merged: the layer whose kernel does its work as well, where it has none of its own.
     """
 
