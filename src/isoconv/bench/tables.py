@@ -111,7 +111,10 @@ def _demands(report: Report) -> list[Text]:
         found = "not measured" if demand.found is None else f"{demand.found:.2f}"
         met = {True: "met", False: "NOT MET", None: "-"}[demand.met]
         style = {True: "green", False: "bold red", None: "yellow"}[demand.met]
-        lines.append(Text(f"{demand.what}: {found}, at least {demand.wanted:.2f}: {met}", style))
+        told = f"{demand.what}: {found}, at least {demand.wanted:.2f}: {met}"
+        if demand.met is False and demand.most is not None:
+            told += f" ({demand.most:.2f} at the roof)"
+        lines.append(Text(told, style))
     return lines
 
 
