@@ -653,6 +653,19 @@ def test_shapes_that_do_not_fit():
     refused("expected 1, for the outputs", X, [Y, Y], model=model)
 
 
+def test_labels_between_classes_are_refused():
+    refused(r"integers from 0 to 3; got 0\.5 among them", X, np.where(Y == 1, 0.5, Y))
+    assert network().fit(X, Y.astype("float32")).history
+
+
+def test_no_epochs_train_nothing():
+    model = network()
+    before = model.get_weights()
+    assert model.fit(X, Y, epochs=0).history == {}
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_labels_at_fault_are_forgotten():
     model = network()
     refused("for predictions of shape", X, np.eye(4)[Y], model=model, kind=ShapeError)
@@ -672,7 +685,7 @@ def test_nothing_to_train_on():
 
 
 def test_bad_arguments():
-    refused("epochs: expected an integer of at least 1", X, Y, epochs=0)
+    refused("epochs: expected an integer of at least 0", X, Y, epochs=-1)
     refused("initial_epoch: expected an integer of at least 0", X, Y, initial_epoch=-1)
     refused("class_weight: expected a dict of weights", X, Y, class_weight=[1.0, 2.0])
     refused("class_weight: expected a dict of weights", X, Y, class_weight={"cat": 2.0})

@@ -69,7 +69,7 @@ class Fitting(Resuming):
             validation_batch_size: samples an evaluation takes at once, batch_size if left out.
         """
         self.require_compiled("fit")
-        whole_number(epochs, self.where("fit: epochs"))
+        whole_number(epochs, self.where("fit: epochs"), least=0)
         whole_number(initial_epoch, self.where("fit: initial_epoch"), least=0)
         size = whole_number(32 if batch_size is None else batch_size, self.where("batch_size"))
         _check_frequency(validation_freq, self.where("fit: validation_freq"))

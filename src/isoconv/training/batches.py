@@ -294,3 +294,7 @@ def check_classes(y: Any, count: int, ignored: int | None, where: str) -> None:
     if kept.size and not (kept.min() >= 0 and kept.max() < count):
         given = f"labels from {kept.min()} to {kept.max()}"
         raise ArgumentError(explain(where, given, f"integers from 0 to {count - 1}"))
+    if kept.dtype.kind == "f" and (broken := kept[kept != np.trunc(kept)]).size:
+        remedy = "Take CategoricalCrossentropy for probabilities of classes."
+        expected = f"integers from 0 to {count - 1}"
+        raise ArgumentError(explain(where, f"{broken[0]} among them", expected, remedy))
