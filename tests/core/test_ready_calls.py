@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 import threading
 import time
@@ -160,6 +161,23 @@ def test_values_that_weigh_nothing_are_let_go():
         _ = model.layers[0].bias.assign(np.full(2, length))
         call(data(1, length, 1))
     assert len(call._ready._now[1]) == 1
+
+
+def test_memory_stays_flat_over_changing_lengths():
+    model = models.Sequential([layers.Input((None, 2)), layers.Conv1D(4, 3), layers.ReLU()])
+    lengths = RNG.integers(3, 200, 5000)
+    call = isoconv.jit(model)
+
+    def run():
+        for length in lengths:
+            x = np.zeros((1, int(length), 2), "float32")
+            model.predict_on_batch(x)
+            call(x)
+
+    run()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2048
 
 
 def test_other_threads_see_whole_weights():
