@@ -134,7 +134,8 @@ class Form:
         if not (self.forward and self.sums == 1 and self.summed >= _SOME and axes and known):
             return False
         deep = panels(self.filters, self.node.dtype, machine)[0].rows
-        return taps_pay([(axis, number(i), number(o)) for axis, i, o in axes], self.summed, deep)
+        sized = tuple((axis, number(i), number(o)) for axis, i, o in axes)
+        return taps_pay(sized, self.summed, deep)
 
     @property
     def apart(self) -> bool:
