@@ -120,14 +120,15 @@ def test_checks_that_fail_are_left_to_the_slow_way():
 
 
 def test_nothing_is_kept_of_a_call():
-    array = X.copy()
+    array, dtype = X.copy(), X.dtype
     double, _ = ready(lambda x: x * 2, array)
+    before = sys.getrefcount(array), sys.getrefcount(dtype)
     result = double(array)
-    assert sys.getrefcount(array) == 2
-    assert sys.getrefcount(result) == 2
     owned = weakref.ref(result)
+    assert sys.getrefcount(result) == sys.getrefcount(array)
     del result
     assert owned() is None
+    assert (sys.getrefcount(array), sys.getrefcount(dtype)) == before
 
 
 def test_calls_go_with_their_layer():
