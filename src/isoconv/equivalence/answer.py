@@ -29,7 +29,7 @@ class Counterexample:
     input: without the batch (a list for several inputs). a, b: both outputs. place: the flat
     index of the output element that was looked at. weights: with free weights, those of `side`
     ("a" or "b") whose function no weights of the other side give; other_weights: those of the
-    other side that come nearest. why: what the other side cannot do.
+    other side fitted to it. why: what the other side cannot do.
     """
 
     input: Any

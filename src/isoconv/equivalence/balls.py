@@ -24,9 +24,6 @@ Ball = tuple[Array, Array]
 ULP = 2.0**-52
 WHOLE = 2.0**52
 
-SMALL = 2**40
-"""Many sums below this are still exact as integers."""
-
 STEADY = frozenset(["neg", "abs", "relu", "max", "min", "pool_max", "reduce_max"])
 """Operations that never move results further apart than their operands, and round nothing."""
 
@@ -62,9 +59,13 @@ def _apply(node: Node, *operands: Array) -> Array:
 
 def _ball(node: Node, operands: list[Ball]) -> Ball:
     middles, radii = [m for m, _ in operands], [r for _, r in operands]
-    if node.op == "conv" and node["face"] != "w" and _counts(node, middles, radii):
+    sparse = node.op == "conv" and node["face"] != "w" and _is_sparse(node, middles, radii)
+    if sparse:
         middle = _of_impulses(node, *middles)
-        return middle, np.zeros(middle.shape)
+        if _whole(*middles) and _most(middles) < WHOLE:
+            return middle, np.zeros(middle.shape)
+        terms = max(each.size for each in middles)
+        return middle, _of_impulses(node, *map(np.abs, middles)) * (ULP * terms * (1 + ULP * terms))
     middle = _apply(node, *middles)
     if node.op in ("add", "sub"):
         return middle, _rounded(middle, radii[0] + radii[1])
@@ -113,27 +114,26 @@ def _rounded(middle: Array, radius: Array, ulps: int = 1) -> Array:
     return result
 
 
-def _counts(node: Node, middles: list[Array], radii: list[Array]) -> bool:
-    """Whether both operands are whole numbers, the data few and all sums exact."""
-    if any(map(np.any, radii)) or not is_sparse(middles[node["face"] == "x"]):
-        return False
-    most = np.prod([np.abs(each).max(initial=0) for each in middles])
-    return bool(most * max(each.size for each in middles) < SMALL) and _whole(*middles)
+def _is_sparse(node: Node, middles: list[Array], radii: list[Array]) -> bool:
+    """Whether both operands are exact, and the data almost all 0."""
+    return not any(map(np.any, radii)) and is_sparse(middles[node["face"] == "x"])
+
+
+def _most(middles: list[Array]) -> float:
+    """No sum of products is larger."""
+    each = [float(np.abs(array).max(initial=0)) for array in middles]
+    return each[0] * each[1] * max(array.size for array in middles)
 
 
 def _of_impulses(node: Node, left: Array, right: Array) -> Array:
-    """The same sums for whole numbers almost all of which are 0, without the zeros."""
+    """The sums without the zeros."""
     axes, face = node["axes"], node["face"]
     data, w = (left, right) if face == "y" else (right, left)
     shape = tuple(map(number, node.shape))
     first = len(shape) - 1 - len(axes)
-    rows = data.reshape(-1, *data.shape[first:]).astype(np.int64)
-    sums = spread_out(
-        rows, w.astype(np.int64), axes, node["groups"], shape[first:-1], face, 2 * SMALL
-    )
-    # Residues of more than half stand for negative numbers.
-    result: Array = np.where(sums > SMALL, sums - 2 * SMALL, sums).reshape(shape)
-    return result.astype(np.float64)
+    rows = data.reshape(-1, *data.shape[first:])
+    sums = spread_out(rows, w, axes, node["groups"], shape[first:-1], face, None)
+    return sums.reshape(shape)
 
 
 def _conv(node: Node, middle: Array, middles: list[Array], radii: list[Array]) -> Array:

@@ -83,16 +83,16 @@ def _entries(
     rows, outputs = np.divmod(np.maximum(entries, 0), block.outputs)
     graph = Graph((block.start, *block.weights), (block.end,))
     feeds = {node["name"]: weights[node] for node in block.weights}
-    name, found = block.start["name"], {}
-    for row in np.unique(np.append(rows, 0)):
+    name, read = block.start["name"], np.unique(np.append(rows, 0))
+    found = np.zeros((len(read), block.outputs))
+    for values, row in zip(found, read, strict=True):
         point = np.zeros(block.inputs)
         if row:
             point[reading.inputs[row - 1]] = 1.0
-        (values,) = run(graph, {**feeds, name: point}, precision="float64")
-        found[int(row)] = values
-    none = found[0]
-    pairs = zip(rows, outputs, strict=True)
-    return np.array([found[int(r)][o] - (none[o] if r else 0.0) for r, o in pairs])
+        (values[:],) = run(graph, {**feeds, name: point}, precision="float64")
+    found[1:] -= found[0]
+    picked: Array = found[np.searchsorted(read, rows), outputs]
+    return picked
 
 
 def variables(side: Side) -> list[Variable]:

@@ -18,7 +18,7 @@ from isoconv.rewriting.proof import sharing
 from isoconv.rewriting.proof.blocks import Block
 from isoconv.rewriting.proof.compare import Comparer
 from isoconv.rewriting.proof.field import PRIMES, Array
-from isoconv.rewriting.proof.maps import SYNTAX, Map, Outcome
+from isoconv.rewriting.proof.maps import EXACT, Map, Outcome
 from isoconv.rewriting.proof.normal import Views
 from isoconv.rewriting.proof.refute import Refutation, Refuter
 from isoconv.rewriting.proof.search import Search, Way, embedding, holds
@@ -117,11 +117,9 @@ class Free:
         """The maps from a to b where every block has one that is one to one."""
         if self.left.parameters != self.right.parameters or not all(self.comparer.sought):
             return None
-        way = search.way(lambda found: found.equal)
+        way = search.way(lambda found: found.equal, equal=True)
         maps = None if way is None else way.forth()
-        if maps is None or all(each.reason == SYNTAX for each in maps):
-            return maps
-        return maps if holds(self.comparer, self.left, self.right, maps) else None
+        return maps if self._holds(self.left, self.right, maps) else None
 
     def carried(self, found: WeightMap) -> bool:
         """Whether maps found at other sizes hold at these as well."""
@@ -138,19 +136,28 @@ class Free:
         copies: of weights of a and of b, which the blocks have instead of them.
         """
         forth = back = None
-        if self.comparer.sought[0]:
+        sought = self.comparer.sought
+        if sought[0]:
+            self.comparer.sought = True, False
             forth = self._way(search, search.b.block, lambda found: found.forth is not None)
-        if self.comparer.sought[1]:
+        if sought[1]:
+            self.comparer.sought = False, True
             back = self._way(search, search.a.block, lambda found: found.back is not None)
+        self.comparer.sought = sought
         lent = [sharing.handed_out(each) for each in copies]
         kept = [sharing.taken_back(each) for each in copies]
         maps = None if forth is None else [*lent[0], *forth.forth(), *kept[1]]
         others = None if back is None else [*lent[1], *back.back(), *kept[0]]
-        if maps is not None and not holds(self.comparer, self.left, self.right, maps):
-            maps = None
-        if others is not None and not holds(self.comparer, self.right, self.left, others):
-            others = None
-        return maps, others
+        return (
+            maps if self._holds(self.left, self.right, maps) else None,
+            others if self._holds(self.right, self.left, others) else None,
+        )
+
+    def _holds(self, a: Block, b: Block, maps: list[Map] | None) -> bool:
+        """Whether maps, if there are any, make every a a b."""
+        if maps is None or all(each.reason in EXACT for each in maps):
+            return maps is not None
+        return holds(self.comparer, a, b, maps)
 
     def _way(self, search: Search, target: Block, fits: Callable[[Outcome], bool]) -> Way | None:
         """A way to the target on which all fits; in one step where its weights stand alone."""
@@ -191,7 +198,7 @@ class Free:
         else:
             found = found or self._refuter(target).refute()
             if found is not None:
-                example = witness(found, target, source)
+                example = self._example(found, target)
                 reasons.append(f"not the other way: of every {source.letter}, {found.why}")
             else:
                 reasons.append("whether the other way holds as well is not known")
@@ -216,10 +223,15 @@ class Free:
         for found, one_letter, other_letter in ((first, "a", "b"), (second, "b", "a")):
             if found is None:
                 reasons.append(f"whether every {one_letter} is a {other_letter} is not known")
-        example = None if first is None else witness(first, self.a, self.b)
+        example = None if first is None else self._example(first, self.a)
         if example is None and second is not None:
-            example = witness(second, self.b, self.a)
+            example = self._example(second, self.b)
         return self._answer("different", reasons, None, example)
+
+    def _example(self, found: Refutation, side: Side) -> Counterexample | None:
+        """Where some function of the side is seen to be none of the other's."""
+        other, block = (self.b, self.right) if side is self.a else (self.a, self.left)
+        return witness(found, side, other, block.degrees[0] <= 1)
 
     def _not_followed(self) -> list[str]:
         """The activations that are open functions here."""
@@ -245,8 +257,8 @@ class Free:
     def _because(self, maps: Sequence[Map]) -> list[str]:
         reasons = list(dict.fromkeys(way.reason for way in maps))
         said = [f"rule: {title}" for title in self.titles]
-        if reasons == [SYNTAX]:
-            return [*said, f"decided exactly: {SYNTAX}"]
+        if EXACT.issuperset(reasons):
+            return [*said, *(f"decided exactly: {reason}" for reason in reasons)]
         bound = f"checked with those weights at random points modulo {PRIMES[0]} and {PRIMES[1]}"
         return [*said, *(f"decided by: {reason}" for reason in reasons), bound]
 

@@ -6,9 +6,10 @@ import numpy as np
 
 from isoconv.equivalence.answer import Counterexample, Equivalence, argument
 from isoconv.equivalence.carry import WeightMap, variables
+from isoconv.equivalence.fitting import results
 from isoconv.equivalence.free import Free, decide_free
 from isoconv.equivalence.sides import Side
-from isoconv.equivalence.witness import results, shaped, with_bounds
+from isoconv.equivalence.witness import shaped, with_bounds
 from isoconv.ir.graph import Node
 from isoconv.ir.sizes import number
 from isoconv.ops.recorder import Array

@@ -13,7 +13,7 @@ from isoconv.equivalence.free import Free
 from isoconv.equivalence.lengths import bounds
 from isoconv.equivalence.open_sizes import with_reason
 from isoconv.equivalence.sides import Shape, Side
-from isoconv.equivalence.witness import results, shaped
+from isoconv.equivalence.witness import shaped, with_bounds
 from isoconv.errors import ArgumentError, InternalError, RuntimeCheckError
 from isoconv.ops.recorder import Array
 from isoconv.rewriting.proof.values import NotUnderstoodError
@@ -105,5 +105,5 @@ def _enlarged(a: Side, b: Side, example: Counterexample, small: Shape) -> Counte
 
 
 def _run(side: Side, point: Array, weights: list[Array]) -> Array:
-    found: Array = results(side, point.reshape(1, -1), weights)[0]
+    found: Array = with_bounds(side, point.reshape(1, -1), weights)[0][0]
     return found

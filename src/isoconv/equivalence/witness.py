@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -10,30 +10,38 @@ import numpy as np
 
 from isoconv.equivalence import balls
 from isoconv.equivalence.answer import Counterexample
+from isoconv.equivalence.fitting import fitted, parts_of, results
 from isoconv.equivalence.sides import Side
 from isoconv.ops.recorder import Array
-from isoconv.reference import run
 from isoconv.rewriting.proof.refute import Refutation
 
-FIT = 300
-"""The most weights of the other side that are fitted; more stay 0."""
+CLEAR = 1e-4
+"""The part of the largest result by which two results must differ."""
+
+WIDTHS = (1, 3, 12, 36)
+"""How many neighbours are looked at where a refutation names no input; the next where the other
+side can be fitted to all of them.
+"""
 
 
-def witness(found: Refutation, side: Side, other: Side) -> Counterexample | None:
-    """An input and weights of `side`, and the weights of `other` that come nearest.
+def witness(found: Refutation, side: Side, other: Side, linear: bool) -> Counterexample | None:
+    """An input and weights of `side`, and the weights of `other` fitted to them.
 
-    None where the refutation names no weights, or no finite results of them.
+    linear: whether the results of the other side are linear in its weights. None where there are
+    no finite results, or no difference that is larger than rounding.
     """
-    if found.weights is None or found.entries is None:
-        return None
     weights = parts_of(side, found.weights[0])
-    points = _probes(side, found)
-    mine = results(side, points, weights)
-    nearest = _fitted(other, points, mine)
-    theirs = results(other, points, nearest)
-    # The first input is the smallest; only a difference larger than the fit's rounding counts.
-    apart = np.abs(mine - theirs).max(1)
-    if not (np.isfinite(apart).all() and apart.any()):
+    for points in _probes(side, found):
+        mine = results(side, points, weights)
+        fit = fitted(other, linear, points, mine)
+        theirs = results(other, points, fit)
+        # The first input is the smallest; only a difference larger than the fit's rounding counts.
+        apart = np.abs(mine - theirs).max(1)
+        if not np.isfinite(apart).all():
+            return None
+        if apart.max() > CLEAR * np.abs(mine).max():
+            break
+    else:
         return None
     row = int(np.argmax(apart > apart.max() / 2))
     place = int(np.argmax(np.abs(mine[row] - theirs[row])))
@@ -48,43 +56,35 @@ def witness(found: Refutation, side: Side, other: Side) -> Counterexample | None
         place,
         side.letter,
         weights,
-        nearest,
+        fit,
         found.why,
     )
 
 
-def _probes(side: Side, found: Refutation) -> Array:
-    """The inputs that matter: nothing, and the units that the entries name, of both signs."""
+def _probes(side: Side, found: Refutation) -> Iterator[Array]:
+    """The inputs that matter, nothing first: the units that the entries name, of both signs; or
+    more and more neighbours in the middle.
+    """
     size = sum(prod(n for n in shape if n is not None) for shape in side.shapes)
-    rows = {0}
-    assert found.entries is not None
+    if found.entries is None:
+        for width in WIDTHS:
+            first = max(0, (size - width) // 2)
+            yield _units(size, range(first + 1, min(size, first + width) + 1))
+        return
+    rows = set()
     for entry in found.entries:
         if entry is not None and entry[0]:
             unit = (entry[0] - 1) % size + 1
             rows |= {unit, -unit} if entry[0] > size else {unit}
-    points = np.zeros((len(rows), size))
-    for point, row in zip(points, sorted(rows, key=lambda r: (abs(r), r < 0)), strict=True):
-        if row:
-            point[abs(row) - 1] = 2.0 if row > 0 else -2.0
+    yield _units(size, sorted(rows, key=lambda r: (abs(r), r < 0)))
+
+
+def _units(size: int, places: Sequence[int]) -> Array:
+    """Nothing, and 2 at each place, counted from 1, or -2 where it is negative."""
+    points = np.zeros((len(places) + 1, size))
+    for point, place in zip(points[1:], places, strict=True):
+        point[abs(place) - 1] = 2.0 if place > 0 else -2.0
     return points
-
-
-def parts_of(side: Side, flat: Array) -> list[Array]:
-    """Flat weights as arrays, in the order in which the program reads them."""
-    result, at = [], 0
-    for variable in side.weights:
-        size = prod(variable.shape)
-        result.append(flat[at : at + size].reshape(variable.shape).astype(np.float64))
-        at += size
-    return result
-
-
-def results(side: Side, points: Array, weights: Sequence[Array]) -> Array:
-    """The outputs [points, elements] in float64."""
-    graph = side.trace(side.shapes, len(points)).graph
-    feeds = side.feeds(len(points), points, weights)
-    outputs = run(graph, feeds, precision="float64")
-    return np.concatenate([each.reshape(len(points), -1) for each in outputs], 1)
 
 
 def with_bounds(side: Side, points: Array, weights: Sequence[Array]) -> tuple[Array, Array]:
@@ -97,39 +97,6 @@ def with_bounds(side: Side, points: Array, weights: Sequence[Array]) -> tuple[Ar
         return values, np.full(values.shape, np.inf)
     each = [[part.reshape(len(points), -1) for part in pair] for pair in pairs]
     return np.concatenate([m for m, _ in each], 1), np.concatenate([r for _, r in each], 1)
-
-
-def _fitted(side: Side, points: Array, wanted: Array) -> list[Array]:
-    """Weights under which the side comes near the wanted results at the points.
-
-    Exact for sides linear in their weights; others start from small numbers and improve, going
-    less far where results would not be finite, as with negative variances.
-    """
-    sizes = [prod(variable.shape) for variable in side.weights]
-    flat = np.zeros(sum(sizes))
-    if not 0 < len(flat) <= FIT:
-        return parts_of(side, flat)
-    for step in range(3):
-        here = results(side, points, parts_of(side, flat))
-        slopes = np.stack(
-            [
-                (results(side, points, parts_of(side, flat + unit)) - here).reshape(-1)
-                for unit in np.eye(len(flat))
-            ],
-            1,
-        )
-        missing = (wanted - here).reshape(-1)
-        if not (np.isfinite(slopes).all() and np.isfinite(missing).all()):
-            break
-        change = np.linalg.lstsq(slopes, missing, rcond=None)[0]
-        if step == 0 and not slopes.any():
-            change = np.resize([1.0, 2.0, -1.0], len(flat)) - flat
-        for part in 2.0 ** -np.arange(12):
-            new = np.round(flat + part * change, 6)
-            if np.isfinite(results(side, points, parts_of(side, new))).all():
-                flat = new
-                break
-    return parts_of(side, flat)
 
 
 def shaped(shapes: Sequence[Any], flat: Array) -> Any:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import inf, prod
 
+import numpy as np
+
 from isoconv.ir.graph import Node, rebuild, rewrite
 from isoconv.ir.ops import OPS, make
 from isoconv.ir.sizes import number
+from isoconv.rewriting.proof.field import Array
 from isoconv.rewriting.proof.normal import Normal, Views
 from isoconv.rewriting.proof.values import KEEPS_ZERO, UNARY, needed
 
@@ -41,6 +44,27 @@ class Block:
         return sum(map(size_of, self.weights))
 
     @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of most axes that the flat input is read in."""
+        read = [node for node in needed([self.end], {}) if node.inputs[:1] == (self.start,)]
+        shapes = [tuple(map(number, node.shape)) for node in read if node.op == "reshape"]
+        return max(shapes, key=len, default=(self.inputs,))
+
+    @cached_property
+    def middle(self) -> int:
+        """The input in the middle of all axes."""
+        return int(np.ravel_multi_index([n // 2 for n in self.shape], self.shape))
+
+    def lines(self) -> list[Array]:
+        """The inputs in the middle of all axes but one, for each axis."""
+        steps = [prod(self.shape[axis + 1 :]) for axis in range(len(self.shape))]
+        return [
+            self.middle + step * (np.arange(size) - size // 2)
+            for size, step in zip(self.shape, steps, strict=True)
+            if size > 1
+        ]
+
+    @cached_property
     def work(self) -> int:
         """How many products of numbers one run takes."""
         forms = [node for node in needed([self.end], {}) if node.op == "conv"]
@@ -66,6 +90,25 @@ class Block:
         return by_weights, degree(self.end, {self.start})
 
     @cached_property
+    def dense(self) -> Array | None:
+        """Where the table of (input, output) pairs holds each weight, if the block is all inputs
+        times a matrix of weights, plus a bias of weights.
+        """
+        if self.end.op != "add" or len(self.order) != 2:
+            return None
+        form, bias = map(_unshaped, self.end.inputs)
+        if form.op != "conv" or form["axes"] or form["groups"] != 1:
+            return None
+        start, matrix = map(_unshaped, form.inputs)
+        size = self.inputs * self.outputs
+        if start is not self.start or {matrix, bias} != set(self.order):
+            return None
+        if size_of(matrix) != size or size_of(bias) != self.outputs:
+            return None
+        places = {matrix: self.outputs + np.arange(size), bias: np.arange(self.outputs)}
+        return np.concatenate([places[node] for node in self.order])
+
+    @cached_property
     def canonical(self) -> Node:
         """The result with input and weights named by the order in which they are met."""
         met = [node for node in needed([self.end], {}) if node.op == "input"]
@@ -79,6 +122,14 @@ class Block:
         """The weights in the order in which they are met, those without effect last."""
         met = [node for node in needed([self.end], {}) if node in set(self.weights)]
         return (*met, *(node for node in self.weights if node not in set(met)))
+
+    @cached_property
+    def places(self) -> Array:
+        """Where each element of the weights of `order`, flat, stands in those of `weights`."""
+        ends = np.cumsum([0, *map(size_of, self.weights)])
+        first = dict(zip(self.weights, ends.tolist(), strict=False))
+        each = [first[node] + np.arange(size_of(node)) for node in self.order]
+        return np.concatenate([*each, np.zeros(0, np.int64)])
 
 
 def _probed(node: Node, filled: Sequence[int]) -> tuple[int, int]:
@@ -220,7 +271,12 @@ class Chain:
             if open_until <= at and not any(first < at + 1 <= last for first, last in tied):
                 places.append(node)
             open_until = max(open_until, *users[node], 0)
-        inner = [n for n in places[1:-1] if not _followed(n, along, users, places)]
+        ends = [_unshaped(places[0]), _unshaped(places[-1])]
+        inner = [
+            node
+            for node in places[1:-1]
+            if _unshaped(node) not in ends and not _followed(node, along, users, places)
+        ]
         return [places[0], *inner, *places[1:][-1:]]
 
     def _tied(self, along: list[Node]) -> list[tuple[int, int]]:
@@ -243,12 +299,18 @@ class Chain:
 
 def _ones(place: Node) -> int:
     """The rows of the table of which the place holds ones where they stand; 0 for other places."""
-    while place.op == "reshape":
-        (place,) = place.inputs
+    place = _unshaped(place)
     if place.op != "gather":
         return 0
     table, count = place.inputs[0], number(place.inputs[0].shape[0])
     return count if table is Normal().unit(count, table.dtype) else 0
+
+
+def _unshaped(node: Node) -> Node:
+    """What a node is a reshape of."""
+    while node.op == "reshape":
+        (node,) = node.inputs
+    return node
 
 
 def _followed(

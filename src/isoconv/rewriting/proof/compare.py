@@ -12,6 +12,7 @@ from isoconv.ir.ops import make
 from isoconv.rewriting.proof.blocks import Block, size_of
 from isoconv.rewriting.proof.field import PRIMES, Array, Field
 from isoconv.rewriting.proof.maps import (
+    AFFINE,
     ONCE,
     POINTS,
     SOLVED,
@@ -27,8 +28,10 @@ from isoconv.rewriting.proof.values import evaluate
 
 Pullback = Callable[[Sequence[Node], Sequence[Node], Sequence[Node]], list[Node]]
 
-SMALL, CHUNK = 300_000, 128
-"""Tables of so many entries are written out whole; else inputs are added so many at a time."""
+SMALL, LINE, CHUNK = 60_000, 512, 32
+"""Tables of so many entries are written out whole; else inputs are added, those of a line of at
+most so many, and then so many at first.
+"""
 
 WORK = 150_000_000
 """The most products that one table may take; all tables of a comparison take four times that."""
@@ -181,22 +184,31 @@ class Comparer:
 
     def telling(self, a: Block, b: Block) -> Array | None:
         """Inputs which together meet every weight of b; all, where they are few; None if too many
-        are needed. Middle ones first: there no tap is outside.
+        are needed. First those of an axis in the middle of all others: there no tap is outside.
         """
         if (b.inputs + 1) * b.outputs <= SMALL:
             return np.arange(b.inputs)
         start, seen = self.random(1, b.inputs), self.random(1, b.outputs)
-        unmet = self._factors(b, start, seen, 0)[0] != 0
         chosen = np.zeros(0, np.int64)
         most = min(TABLE // b.outputs, WORK // max(a.probing, b.probing, 1))
+        if (most + 1) * b.outputs < b.parameters:
+            return None
+        unmet = self._factors(b, start, seen, 0)[0] != 0
+        lines = [line for line in b.lines() if len(line) <= min(most, LINE)]
+        if lines:
+            met, chosen = max(
+                ((self._met(b, line), line) for line in lines), key=lambda each: each[0].sum()
+            )
+            unmet &= ~met
         while unmet.any():
             touching = self._touching(b, unmet)
             if not touching.size:
                 break
-            if len(chosen) + CHUNK > most:
+            more = max(CHUNK, len(chosen))
+            if len(chosen) + more > most:
                 return None
-            middle = max(0, len(touching) // 2 - CHUNK // 2)
-            chosen = np.union1d(chosen, touching[middle : middle + CHUNK])
+            middle = max(0, len(touching) // 2 - more // 2)
+            chosen = np.union1d(chosen, touching[middle : middle + more])
             unmet &= ~self._met(b, chosen)
         return chosen
 
@@ -221,6 +233,9 @@ class Comparer:
         """The weights of b that give any function of a, where each pair meets one weight of b."""
         if b.degrees[0] > 1 or max(a.degrees[1], b.degrees[1]) > 1:
             return None
+        if b.dense is not None:
+            reading = Reading(a, b, b.dense, np.arange(b.inputs))
+            return Map(a.order, b.order, AFFINE, False, read=reading)
         if a.ones and a.ones == b.ones:
             return self._read_rows(a, b)
         if self._solved(a, b, self._few(b)) is None:
@@ -232,7 +247,7 @@ class Comparer:
         if spot is None:
             return None
         whole = (spot >= 0).all() and b.parameters == a.parameters and a.degrees[0] <= 1
-        return Map(a.order, b.order, SOLVED, bool(whole), read=Reading(a, b, spot, inputs))
+        return Map(a.order, b.order, SOLVED, bool(whole), read=_reading(a, b, spot, inputs))
 
     def _read_rows(self, a: Block, b: Block) -> Map | None:
         """The same for ones where rows stand: what a has for no input may be in each row of one
@@ -256,7 +271,7 @@ class Comparer:
             whole = (spot >= 0).all() and b.parameters == a.parameters and a.degrees[0] <= 1
             based = None if table is None else np.isin(np.arange(b.parameters), table)
             reason = SOLVED if table is None else f"{SOLVED}; {ONCE}"
-            reading = Reading(a, b, spot, inputs, based)
+            reading = _reading(a, b, spot, inputs, based)
             return Map(a.order, b.order, reason, bool(whole) and table is None, read=reading)
         return None
 
@@ -370,6 +385,15 @@ class Comparer:
             values = values + reading.based * change[reading.entry % reading.target.outputs]
         values = values % p * inverse(factor) % p
         return np.where(reading.entry < 0, 0, values)
+
+
+def _reading(a: Block, b: Block, spot: Array, inputs: Array, based: Array | None = None) -> Reading:
+    """A reading from the rows of the table that are read, `spot` being places in all rows."""
+    rows, outputs = np.divmod(spot, b.outputs)
+    read = np.unique(rows[(spot >= 0) & (rows > 0)])
+    new = np.searchsorted(read, rows) + (rows > 0)
+    entry = np.where(spot < 0, -1, new * b.outputs + outputs)
+    return Reading(a, b, entry, inputs[read - 1], based)
 
 
 def _spread(which: Array, table: range, ones: int) -> Array | None:

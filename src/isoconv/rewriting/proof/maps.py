@@ -15,9 +15,13 @@ SYNTAX = "the same normal form: the index relations agree axis by axis"
 POINTS = "equal at random points modulo two primes"
 WEIGHTS = "each weight meets the same pairs of input and output (weight gradients at random points)"
 SOLVED = "the table of (input, output) pairs fits the weights of the other"
+AFFINE = "every sum of the inputs times weights, plus a bias, is such a Dense"
 SHARED = "a layer used several times is as many layers that hold the same weights"
 ONCE = "each place looks up one row, so a constant may stand in all rows of one table"
 CORNER = "the weights stand in the corners of larger ones, zeros around them"
+
+EXACT = frozenset([SYNTAX, AFFINE])
+"""Reasons that need no check at random points."""
 
 SOME = 30
 """How many weights are looked at before all are."""

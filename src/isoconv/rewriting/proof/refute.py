@@ -28,13 +28,16 @@ how far they may be off.
 MANY = 24
 """How many inputs are probed where there are too many for all."""
 
-COUNTED = 64
-"""How many inputs are looked at for the weights that they meet."""
+COUNTED = 8, 64
+"""How many inputs are looked at for the weights that they meet, at first and then."""
 
 ATTEMPTS = 3
 """How many weights of a are tried."""
 
-SPAN = 400
+LARGE = 5_000_000
+"""Blocks of more products are large."""
+
+SPAN = 100
 """The most independent entries for which spans are compared."""
 
 
@@ -42,12 +45,13 @@ SPAN = 400
 class Refutation:
     """Why a function of a is none of b.
 
-    why: in words. weights: flat weights of a with that function, if it is known. entries: the
-    two places (row, output) of the table that b cannot tell apart; None stands for nothing.
+    why: in words. weights: flat weights of a with that function. entries: the two places (row,
+    output) of the table that b cannot tell apart, None standing for nothing; None if no two
+    entries alone tell it.
     """
 
     why: str
-    weights: Array | None = None
+    weights: Array
     entries: tuple[tuple[int, int], tuple[int, int] | None] | None = None
 
 
@@ -110,12 +114,14 @@ class Refuter:
         return self.refute_by_few() or self.refute_by_count() or self.refute_by_all()
 
     def refute_by_ends(self) -> Refutation | None:
-        """By the first, the middle and the last input, with one choice of weights, which is soon
-        done.
+        """By the first, the middle and the last input, of large blocks by the middle one, with one
+        choice of weights, which is soon done.
         """
         if self._has_rows or self.a.inputs < 3 or self._most < 3:
             return None
-        self.inputs = np.array([0, self.a.inputs // 2, self.a.inputs - 1])
+        middle = self.a.middle
+        large = max(self.a.work, self.b.work) > LARGE
+        self.inputs = np.array([middle] if large else [0, middle, self.a.inputs - 1])
         return self._by_ties(1) or self._by_range(1)
 
     def refute_by_few(self) -> Refutation | None:
@@ -126,7 +132,7 @@ class Refuter:
         if self._has_rows or self.a.inputs <= third:
             return None
         every = np.arange(self.a.inputs)
-        middle = self.a.inputs // 2 + np.arange(third) - third // 2
+        middle = self._near_middle(third)
         self.inputs = np.unique(np.concatenate([every[:third], middle, every[-third:]]))
         return self._by_entries()
 
@@ -135,12 +141,15 @@ class Refuter:
         a, b = self.a, self.b
         if self._has_rows or a.parameters <= b.parameters or a.degrees[0] > 1:
             return None
-        count = min(self._most, COUNTED, a.inputs)
-        pattern = self.comparer.pattern(a, a.inputs // 2 - count // 2 + np.arange(count))
-        if pattern is None:
-            return None
-        shown = len(np.unique(pattern[1][pattern[1] >= 0]))
-        return self._fewer(b.parameters, shown) if shown > b.parameters else None
+        for count in COUNTED:
+            few = min(self._most, count, a.inputs)
+            pattern = self.comparer.pattern(a, self._near_middle(few))
+            if pattern is None:
+                return None
+            shown = len(np.unique(pattern[1][pattern[1] >= 0]))
+            if shown > b.parameters:
+                return self._fewer(b.parameters, shown)
+        return None
 
     def refute_by_all(self) -> Refutation | None:
         """By all inputs, where they are not too many."""
@@ -151,6 +160,11 @@ class Refuter:
         if found is None and self._polynomial:
             found = self._by_dimension()
         return found
+
+    def _near_middle(self, count: int) -> Array:
+        """So many neighbours around the input in the middle."""
+        first = min(max(0, self.a.middle - count // 2), self.a.inputs - count)
+        return first + np.arange(count)
 
     def _by_entries(self) -> Refutation | None:
         found = self._by_ties() or self._by_range()
@@ -252,8 +266,8 @@ class Refuter:
 
     def _by_range(self, attempts: int = ATTEMPTS) -> Refutation | None:
         """Results of a that leave the bounds which the last activation of b keeps."""
-        low, high = bounds(self.b.end)
-        if (low, high) == (-inf, inf):
+        (least, most), (low, high) = bounds(self.a.end), bounds(self.b.end)
+        if low <= least and most <= high:
             return None
         for attempt in range(attempts):
             # Weights of both signs.
@@ -280,12 +294,13 @@ class Refuter:
             weights = comparer.random(1, self.b.parameters)
             table = comparer.table(self.b, weights, 0, self.inputs)
             spans.append(np.append(table.reshape(-1)[first], 1))
-        weights = comparer.random(1, self.a.parameters)
-        table = comparer.table(self.a, weights, 0, self.inputs)
+        weights = self._small(0)
+        table = comparer.table(self.a, weights[:, self.a.places], 0, self.inputs)
         rows = [*spans, np.append(table.reshape(-1)[first], 1)]
         field = comparer.fields[0]
         if field.rank(np.stack(rows) % p) > field.rank(np.stack(spans) % p):
-            return Refutation("the linear equations that all its tables satisfy do not hold in a")
+            why = "the linear equations that all its tables satisfy do not hold in a"
+            return Refutation(why, weights)
         return None
 
     def _by_dimension(self) -> Refutation | None:
@@ -295,9 +310,9 @@ class Refuter:
         return self._fewer(theirs, mine)
 
     def _fewer(self, theirs: int, mine: int) -> Refutation:
-        return Refutation(
-            f"its functions have {theirs} independent directions, fewer than the {mine} of a"
-        )
+        why = f"its functions have {theirs} independent directions, fewer than the {mine} of a"
+        # Almost all weights of a have a function that b lacks.
+        return Refutation(why, self.comparer.generator.integers(1, 100, (1, self.a.parameters)))
 
     def dimension(self, block: Block) -> int | None:
         """How many independent directions the functions of a block have near random weights."""

@@ -21,6 +21,10 @@ REACH = 5
 """Places that one step of the way may take on either side."""
 
 
+LONG = 4_000_000
+"""Comparing blocks of so many products counts as one comparison more."""
+
+
 @dataclass(frozen=True)
 class Way:
     """The blocks of both sides that were compared, as ranges of places, and what was found."""
@@ -40,11 +44,14 @@ class Search:
     def __init__(self, comparer: Comparer, a: Block, b: Block, views: Views = "rise") -> None:
         self.comparer = comparer
         self.a, self.b = Chain(a, views), Chain(b, views)
-        self._found: dict[tuple[int, int, int, int], Outcome] = {}
+        self._found: dict[tuple[int, ...], Outcome] = {}
         self.left = 60 + 8 * max(len(self.a), len(self.b))
 
-    def way(self, fits: Callable[[Outcome], bool]) -> Way | None:
-        """A way from start to end of both on which every outcome fits."""
+    def way(self, fits: Callable[[Outcome], bool], equal: bool = False) -> Way | None:
+        """A way from start to end of both on which every outcome fits.
+
+        equal: whether no outcome fits where one side has more weights than the other.
+        """
         whole = (0, len(self.a)), (0, len(self.b))
         if self.a.block.canonical is self.b.block.canonical:
             found = self.comparer.compare(self.a.block, self.b.block)
@@ -57,6 +64,8 @@ class Search:
             if (i, j) in dead:
                 return None
             for k, m in self._steps(i, j):
+                if equal and self.a.part(i, k).parameters != self.b.part(j, m).parameters:
+                    continue
                 found = self._outcome(i, k, j, m)
                 if found is not None and fits(found):
                     rest = walk(k, m)
@@ -100,13 +109,16 @@ class Search:
                 yield k, m
 
     def _outcome(self, i: int, k: int, j: int, m: int) -> Outcome | None:
-        key = (i, k, j, m)
-        if key not in self._found:
-            if self.left == 0:
-                return None
-            self.left -= 1
-            self._found[key] = self.comparer.compare(self.a.part(i, k), self.b.part(j, m))
-        return self._found[key]
+        for sought in ((True, True), self.comparer.sought):
+            if (i, k, j, m, *sought) in self._found:
+                return self._found[i, k, j, m, *sought]
+        if self.left <= 0:
+            return None
+        a, b = self.a.part(i, k), self.b.part(j, m)
+        self.left -= 1 + (a.work + b.work) // LONG
+        found = self.comparer.compare(a, b)
+        self._found[i, k, j, m, *self.comparer.sought] = found
+        return found
 
 
 def _far(left: int, right: int) -> tuple[int, bool, int]:

@@ -1,4 +1,4 @@
-"""The faces y and x of the form for data that are almost all 0, such as impulses, on residues."""
+"""The faces y and x of the form for data that are almost all 0, such as impulses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isoconv.ir.geometry import Axis
 from isoconv.ir.sizes import number
 from isoconv.rewriting.proof.field import Array
 
-FEW = 16
+FEW = 10
 """Data of which fewer than one in so many is not 0 are taken element by element."""
 
 
@@ -27,10 +27,10 @@ def spread_out(
     groups: int,
     sizes: Sequence[int],
     face: str,
-    prime: int,
+    prime: int | None,
 ) -> Array:
-    """The results [rows, o..., g*f] of face "y" or [rows, i..., g*c] of face "x" modulo a
-    prime.
+    """The results [rows, o..., g*f] of face "y" or [rows, i..., g*c] of face "x", modulo a
+    prime if there is one.
 
     data: [rows, i..., g*c] or [rows, o..., g*f]. w: [k..., c, g*f], sizes: of the
     result's places.
@@ -41,7 +41,7 @@ def spread_out(
     wide = inner if face == "y" else each
     kernel = w.reshape(*w.shape[:-2], inner, groups, each)
     into = (len(data), *sizes, groups)
-    total = np.zeros((prod(into), each if face == "y" else inner), np.int64)
+    total = np.zeros((prod(into), each if face == "y" else inner), data.dtype)
     for tap in product(*(range(axis.taps) for axis in axes)):
         found = np.ones(len(rows), bool)
         to = []
@@ -52,8 +52,12 @@ def spread_out(
         group, own = channels[found] // wide, channels[found] % wide
         factors = kernel[tap][own, group] if face == "y" else kernel[tap][:, group, own].T
         at = np.ravel_multi_index((rows[found], *(each[found] for each in to), group), into)
-        _add(total, at, values[found] * factors % prime)
-    return (total % prime).reshape(len(data), *sizes, -1)
+        _add(total, at, _within(values[found] * factors, prime))
+    return _within(total, prime).reshape(len(data), *sizes, -1)
+
+
+def _within(values: Array, prime: int | None) -> Array:
+    return values if prime is None else values % prime
 
 
 def _tied(axis: Axis, tap: int, place: Array, face: str) -> tuple[Array, Array]:
