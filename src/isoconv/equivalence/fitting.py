@@ -16,7 +16,7 @@ from isoconv.ops.recorder import Array
 from isoconv.ops.variable import Variable
 from isoconv.reference import run
 
-TURNS = 6
+TURNS = 4
 """Turns of the one step that is taken towards the wanted results."""
 
 NEAR = 1e-6
@@ -87,7 +87,7 @@ class _Fit:
         way, size = gradient, gradient @ gradient
         first = size
         for _ in range(TURNS):
-            if not np.isfinite(size) or size <= 1e-16 * first:
+            if not np.isfinite(size) or size <= 1e-10 * first:
                 break
             added = self._forth(flat, here, way)
             length = np.square(added).sum()

@@ -187,8 +187,10 @@ class Refuter:
     def _by_ties(self, attempts: int = ATTEMPTS) -> Refutation | None:
         """Entries that b cannot tell apart, or that are always 0 in it, and not so in a."""
         keys, mine = self._keys(self.b, len(PRIMES)), self._keys(self.a, 1)
-        _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-        partners = first[which].reshape(keys.shape)
+        partners, live = np.arange(keys.size), np.flatnonzero(keys)
+        _, first, which = np.unique(keys.reshape(-1)[live], return_index=True, return_inverse=True)
+        partners[live] = live[first[which]]
+        partners = partners.reshape(keys.shape)
         nothing = keys == 0
         expected = np.where(nothing, 0, mine.reshape(-1)[partners])
         wrong = np.argwhere(mine != expected)

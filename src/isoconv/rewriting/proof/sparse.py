@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 from math import prod
 
 import numpy as np
@@ -11,6 +10,9 @@ import numpy as np
 from isoconv.ir.geometry import Axis
 from isoconv.ir.sizes import number
 from isoconv.rewriting.proof.field import Array
+
+ENTRIES = 2_000_000
+"""So many products are made at once."""
 
 FEW = 10
 """Data of which fewer than one in so many is not 0 are taken element by element."""
@@ -36,35 +38,40 @@ def spread_out(
     result's places.
     """
     rows, *places, channels = np.nonzero(data)
-    values = data[rows, *places, channels][:, None]
+    values = data[rows, *places, channels]
     inner, each = w.shape[-2], w.shape[-1] // groups
-    wide = inner if face == "y" else each
-    kernel = w.reshape(*w.shape[:-2], inner, groups, each)
-    into = (len(data), *sizes, groups)
-    total = np.zeros((prod(into), each if face == "y" else inner), data.dtype)
-    for tap in product(*(range(axis.taps) for axis in axes)):
-        found = np.ones(len(rows), bool)
-        to = []
-        for axis, k, place, size in zip(axes, tap, places, sizes, strict=True):
-            at, fits = _tied(axis, k, place, face)
+    wide, long = (inner, each) if face == "y" else (each, inner)
+    group, own = channels // wide, channels % wide
+    shape = tuple(axis.taps for axis in axes)
+    order = (0, 2, 1, 3) if face == "y" else (0, 2, 3, 1)
+    kernel = w.reshape(-1, inner, groups, each).transpose(order)
+    total = np.zeros((len(data) * prod(sizes) * groups, long), data.dtype)
+    at_once = max(1, ENTRIES // max(1, len(rows) * long))
+    for first in range(0, len(kernel), at_once):
+        taps = np.arange(first, min(first + at_once, len(kernel)))
+        found = np.ones((len(taps), len(rows)), bool)
+        to = np.broadcast_to(rows, found.shape)
+        each_tap = np.unravel_index(taps, shape) if shape else ()
+        for axis, k, place, size in zip(axes, each_tap, places, sizes, strict=True):
+            at, fits = _tied(axis, k[:, None], place, face)
             found &= fits & (at >= 0) & (at < size)
-            to.append(at)
-        group, own = channels[found] // wide, channels[found] % wide
-        factors = kernel[tap][own, group] if face == "y" else kernel[tap][:, group, own].T
-        at = np.ravel_multi_index((rows[found], *(each[found] for each in to), group), into)
-        _add(total, at, _within(values[found] * factors, prime))
-    return _within(total, prime).reshape(len(data), *sizes, -1)
+            to = to * size + at
+        which, one = np.nonzero(found)
+        products = values[one, None] * kernel[taps[which], group[one], own[one]]
+        _add(total, to[which, one] * groups + group[one], _within(products, prime))
+    return _within(total, prime).reshape(len(data), *sizes, groups * long)
 
 
 def _within(values: Array, prime: int | None) -> Array:
     return values if prime is None else values % prime
 
 
-def _tied(axis: Axis, tap: int, place: Array, face: str) -> tuple[Array, Array]:
-    """Where the form ties each place to by one tap, and whether it does."""
-    offset = tap * axis.dilation - number(axis.low)
+def _tied(axis: Axis, taps: Array, place: Array, face: str) -> tuple[Array, Array]:
+    """Where the form ties each place to by each tap, and whether it does."""
+    offset = taps * axis.dilation - number(axis.low)
     if face == "x":
-        return place * axis.stride + offset, np.ones(len(place), bool)
+        at = place * axis.stride + offset
+        return at, np.ones(at.shape, bool)
     steps = place - offset
     return steps // axis.stride, steps % axis.stride == 0
 
