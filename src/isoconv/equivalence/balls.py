@@ -40,13 +40,29 @@ def run(graph: Graph, feeds: Mapping[str, Any]) -> list[Ball]:
     values: dict[Node, Ball] = {}
     for node in graph.nodes:
         if node.op == "input":
-            exact = np.asarray(
-                feeds[node["name"]], "float64" if node.dtype[0] == "f" else node.dtype
-            )
+            exact = _given(node, feeds)
             values[node] = exact, np.zeros(exact.shape)
         else:
             values[node] = _ball(node, [values[before] for before in node.inputs])
     return [values[node] for node in graph.outputs]
+
+
+def middles(graph: Graph, feeds: Mapping[str, Any]) -> list[Array]:
+    """The middles alone, which takes less."""
+    values: dict[Node, Array] = {}
+    for node in graph.nodes:
+        operands = [values[before] for before in node.inputs]
+        if node.op == "input":
+            values[node] = _given(node, feeds)
+        elif node.op == "conv" and node["face"] != "w" and is_sparse(operands[node["face"] == "x"]):
+            values[node] = _of_impulses(node, *operands)
+        else:
+            values[node] = _apply(node, *operands)
+    return [values[node] for node in graph.outputs]
+
+
+def _given(node: Node, feeds: Mapping[str, Any]) -> Array:
+    return np.asarray(feeds[node["name"]], "float64" if node.dtype[0] == "f" else node.dtype)
 
 
 def _apply(node: Node, *operands: Array) -> Array:

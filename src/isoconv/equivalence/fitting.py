@@ -7,6 +7,7 @@ from math import prod
 
 import numpy as np
 
+from isoconv.equivalence import balls
 from isoconv.equivalence.sides import Side
 from isoconv.gradient import vjp
 from isoconv.ir.graph import Graph
@@ -14,7 +15,6 @@ from isoconv.ir.ops import make
 from isoconv.ir.sizes import number
 from isoconv.ops.recorder import Array
 from isoconv.ops.variable import Variable
-from isoconv.reference import run
 
 TURNS = 4
 """Turns of the one step that is taken towards the wanted results."""
@@ -75,7 +75,7 @@ class _Fit:
         parts = np.split(flow, np.cumsum(sizes)[:-1], 1)
         for node, part in zip(self._flows, parts, strict=True):
             feeds[node["name"]] = part.reshape(node.shape)
-        found = run(self._back, feeds, precision="float64")
+        found = balls.middles(self._back, feeds)
         return np.concatenate([*(each.reshape(-1) for each in found), np.zeros(0)])
 
     def step(self, flat: Array, here: Array, missing: Array) -> Array:
@@ -115,5 +115,5 @@ def results(side: Side, points: Array, weights: Sequence[Array]) -> Array:
     """The outputs [points, elements] in float64."""
     graph = side.trace(side.shapes, len(points)).graph
     feeds = side.feeds(len(points), points, weights)
-    outputs = run(graph, feeds, precision="float64")
+    outputs = balls.middles(graph, feeds)
     return np.concatenate([each.reshape(len(points), -1) for each in outputs], 1)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from isoconv.equivalence.answer import Counterexample, Equivalence
+from isoconv.equivalence.fitting import results
 from isoconv.equivalence.free import Free
 from isoconv.equivalence.lengths import bounds
 from isoconv.equivalence.open_sizes import with_reason
 from isoconv.equivalence.sides import Shape, Side
-from isoconv.equivalence.witness import shaped, with_bounds
+from isoconv.equivalence.witness import shaped
 from isoconv.errors import ArgumentError, InternalError, RuntimeCheckError
 from isoconv.ops.recorder import Array
 from isoconv.rewriting.proof.values import NotUnderstoodError
@@ -105,5 +106,5 @@ def _enlarged(a: Side, b: Side, example: Counterexample, small: Shape) -> Counte
 
 
 def _run(side: Side, point: Array, weights: list[Array]) -> Array:
-    found: Array = with_bounds(side, point.reshape(1, -1), weights)[0][0]
+    found: Array = results(side, point.reshape(1, -1), weights)[0]
     return found

@@ -1,4 +1,4 @@
-"""Counterexamples: what a refutation found, run on both sides as the reference runs it."""
+"""Counterexamples: what a refutation found, run on both sides on floats."""
 
 from __future__ import annotations
 
