@@ -10,7 +10,7 @@ from typing import Any
 
 from isoconv import optional, timing
 from isoconv.ir.sizes import number
-from isoconv.torch.form import Form
+from isoconv.torch.form import Call, Form
 
 torch: Any = optional.require("torch", "torch")
 
@@ -58,15 +58,19 @@ Needs = tuple[bool, ...]
 """Whether gradients by the input and by the weights are asked for."""
 
 
-def is_left(choices: Choices, form: Form, face: str, x: Any, weight: Any, bias: Any) -> bool:
-    """Whether a layer, which solves the form for `face`, is left to PyTorch for this input."""
+def is_left(choices: Choices, call: Call, x: Any, weight: Any, bias: Any) -> bool:
+    """Whether a layer, which makes this call, is left to PyTorch for this input."""
     needs = (x.requires_grad, weight.requires_grad) if torch.is_grad_enabled() else (False, False)
+    key = (call, needs)
+    found = choices.found.get(key)
+    if found is None:
 
-    def sides() -> tuple[Run, Run]:
-        given = (form, face, x.detach(), weight.detach(), bias, needs)
-        return _ours(*given), _theirs(*given)
+        def sides() -> tuple[Run, Run]:
+            given = (call.form, call.face, x.detach(), weight.detach(), bias, needs)
+            return _ours(*given), _theirs(*given)
 
-    return is_slower(choices, (form, face), x, needs, sides)
+        return _is_slower(choices, key, x, needs, sides)
+    return found.is_left
 
 
 def is_slower(
@@ -80,16 +84,22 @@ def is_slower(
     """
     key = (what, x.shape, x.stride(), x.dtype, needs, torch.get_num_threads())
     found = choices.found.get(key)
+    return _is_slower(choices, key, x, needs, sides) if found is None else found.is_left
+
+
+def _is_slower(
+    choices: Choices, key: Hashable, x: Any, needs: Needs, sides: Callable[[], tuple[Run, Run]]
+) -> bool:
+    """The same for an input of which the layer knows nothing yet."""
+    if torch.are_deterministic_algorithms_enabled():
+        return False
+    found = _known.get(key)
     if found is None:
-        if torch.are_deterministic_algorithms_enabled():
-            return False
-        found = _known.get(key)
-        if found is None:
-            # Layers with chance in them leave the generator as it was.
-            with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                found = _measure(*sides(), tuple(x.shape), any(needs))
-            _remember(_known, key, found)
-        _remember(choices.found, key, found)
+        # Layers with chance in them leave the generator as it was.
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            found = _measure(*sides(), tuple(x.shape), any(needs))
+        _remember(_known, key, found)
+    _remember(choices.found, key, found)
     return found.is_left
 
 

@@ -18,7 +18,7 @@ from isoconv.errors import ArgumentError, ShapeError, explain
 from isoconv.ir import geometry
 from isoconv.torch.choosing import Choices, is_left
 from isoconv.torch.form import Form, form_of
-from isoconv.torch.operator import form, is_ours, is_plain, solve
+from isoconv.torch.operator import form, is_ours, is_plain, solve, weights_of
 
 torch: Any = optional.require("torch", "torch")
 
@@ -198,13 +198,14 @@ class _Forward(_Conv):
         if padded:
             pads = _flat(self._pairs(given.shape[2:]))
             given = torch.nn.functional.pad(given, pads, mode=self.padding_mode)
-        weight, bias, choices = self.weight, self.bias, self.choices
+        (weight, bias), choices = weights_of(self), self.choices
         ours = is_ours(given, weight)
         if ours and is_plain(given, weight, bias):
             known = self._form(given, self._resolved, (padded,))
-            if choices is not None and is_left(choices, known, "y", given, weight, bias):
+            call = known.call("y", given, weight, bias)
+            if choices is not None and is_left(choices, call, given, weight, bias):
                 return super().forward(x)
-            y = solve(known, "y", given, weight, bias)
+            y = solve(call, given, weight, bias)
         elif ours:
             lengths, pairs = self._resolved(given, padded)
             y = form("y", given, weight, bias, list(lengths), *self._arguments(pairs))
@@ -281,13 +282,14 @@ class _Transposed(_Conv):
     def forward(self, x: Any, output_size: Any = None) -> Any:
         given = self._batched(x)
         wanted = None if output_size is None else tuple(output_size)
-        weight, bias, choices = self.weight, self.bias, self.choices
+        (weight, bias), choices = weights_of(self), self.choices
         ours = is_ours(given, weight)
         if ours and is_plain(given, weight, bias):
             known = self._form(given, self._resolved, (self.output_padding, wanted))
-            if choices is not None and is_left(choices, known, "x", given, weight, bias):
+            call = known.call("x", weight, given, bias)
+            if choices is not None and is_left(choices, call, given, weight, bias):
                 return super().forward(x, output_size)
-            y = solve(known, "x", weight, given, bias)
+            y = solve(call, weight, given, bias)
         else:
             lengths, highs, extra = self._resolved(given, wanted)
             if ours:

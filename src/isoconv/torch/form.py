@@ -113,6 +113,7 @@ class Call:
     def __init__(
         self, form: Form, face: str, first: Any, second: Any, bias: Any, summed: str
     ) -> None:
+        self.form, self.face = form, face
         operands = dict(zip(_OPERANDS[face], (first, second), strict=True))
         last = {name: channels_are_last(tensor) for name, tensor in operands.items()}
         self._copied = [
@@ -138,9 +139,11 @@ class Call:
         )
         self._run = program.addressed(shapes)
         self._results = [
-            partial(_empty, shape, first.dtype, not number and last[face])
-            for number, shape in enumerate(self._run.shapes)
+            # Numbers one by one are taken sooner than a tuple of them.
+            partial(torch.empty, *shape, dtype=first.dtype)
+            for shape in self._run.shapes
         ]
+        self._moved = last[face]
 
     def __call__(self, first: Any, second: Any, bias: Any = None) -> list[Any]:
         """The results for tensors of the shapes and strides that were promised."""
@@ -156,18 +159,15 @@ class Call:
         addresses += self._rest
         addresses += [result.data_ptr() for result in results]
         self._run(addresses)
+        if self._moved:
+            # Channels are last in memory, and in PyTorch's place.
+            results[0] = results[0].movedim(-1, 1)
         return results
 
 
 def _in_memory(shape: Sequence[int], is_last: bool) -> tuple[int, ...]:
     """The shape of a tensor in the order of its memory."""
     return (shape[0], *shape[2:], shape[1]) if is_last else tuple(shape)
-
-
-def _empty(shape: tuple[int, ...], dtype: Any, is_last: bool) -> Any:
-    """A new tensor of that shape in memory, its channels in PyTorch's place."""
-    tensor = torch.empty(shape, dtype=dtype)
-    return tensor.movedim(-1, 1) if is_last else tensor
 
 
 # Layouts and batches remembered of one form.

@@ -10,7 +10,7 @@ from isoconv import optional
 from isoconv.errors import ShapeError, explain
 from isoconv.torch.choosing import Choices, is_left
 from isoconv.torch.form import form_of
-from isoconv.torch.operator import form, is_ours, is_plain, solve
+from isoconv.torch.operator import form, is_ours, is_plain, solve, weights_of
 
 torch: Any = optional.require("torch", "torch")
 
@@ -22,7 +22,7 @@ class Linear(torch.nn.Linear):  # type: ignore[misc]
     choices: Choices | None = None
 
     def forward(self, x: Any) -> Any:
-        weight, bias, choices = self.weight, self.bias, self.choices
+        (weight, bias), choices = weights_of(self), self.choices
         if not is_ours(x, weight):
             return super().forward(x)
         inputs, outputs = self.in_features, self.out_features
@@ -32,10 +32,10 @@ class Linear(torch.nn.Linear):  # type: ignore[misc]
         rows = x if x.dim() == 2 else x.reshape(-1, inputs)
         arguments = ((), inputs, outputs, (), (), (), (), (), 1)
         if is_plain(rows, weight, bias):
-            known = form_of(*arguments)
-            if choices is not None and is_left(choices, known, "y", rows, weight, bias):
+            call = form_of(*arguments).call("y", rows, weight, bias)
+            if choices is not None and is_left(choices, call, rows, weight, bias):
                 return super().forward(x)
-            y = solve(known, "y", rows, weight, bias)
+            y = solve(call, rows, weight, bias)
         else:
             y = form("y", rows, weight, bias, *arguments)
         return y if x.dim() == 2 else y.reshape(*x.shape[:-1], outputs)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from isoconv import optional
-from isoconv.torch.form import Form, channels_are_last, form_of
+from isoconv.torch.form import Call, channels_are_last, form_of
 
 torch: Any = optional.require("torch", "torch")
 
@@ -92,7 +92,8 @@ def form(face: str, first: Any, second: Any, bias: Any, *arguments: Any) -> Any:
     """
     if not is_plain(first, second, bias):
         return torch.ops.isoconv.form(face, first, second, bias, *arguments)
-    return solve(form_of(*map(_fixed, arguments)), face, first, second, bias)
+    found = form_of(*map(_fixed, arguments))
+    return solve(found.call(face, first, second, bias), first, second, bias)
 
 
 def _fixed(argument: Any) -> Any:
@@ -151,30 +152,40 @@ _tracing = torch._C._get_tracing_state
 _forward = torch.autograd.forward_ad
 
 
-def solve(form: Form, face: str, first: Any, second: Any, bias: Any) -> Any:
-    """The face of a form for plain tensors, which can be differentiated."""
+def weights_of(layer: Any) -> tuple[Any, Any]:
+    """The weight and the bias of a layer. Parameters are found sooner than attributes; what they
+    are computed from, by a parametrization, is an attribute alone.
+    """
+    own = layer._parameters
+    if "weight" in own and "bias" in own:
+        return own["weight"], own["bias"]
+    return layer.weight, layer.bias
+
+
+def solve(call: Call, first: Any, second: Any, bias: Any) -> Any:
+    """The call for its plain tensors, which can be differentiated."""
     if torch.is_grad_enabled() and (
         first.requires_grad or second.requires_grad or (bias is not None and bias.requires_grad)
     ):
-        return _Solved.apply(form, face, first, second, bias)
-    return form.call(face, first, second, bias)(first, second, bias)[0]
+        return _Solved.apply(call, first, second, bias)
+    return call(first, second, bias)[0]
 
 
 class _Solved(torch.autograd.Function):  # type: ignore[misc]
     """A face of a form for plain tensors, without PyTorch's dispatcher."""
 
     @staticmethod
-    def forward(ctx: Any, form: Form, face: str, first: Any, second: Any, bias: Any) -> Any:
-        ctx.form, ctx.face, ctx.has_bias = form, face, bias is not None
+    def forward(ctx: Any, call: Call, first: Any, second: Any, bias: Any) -> Any:
+        ctx.form, ctx.face, ctx.has_bias = call.form, call.face, bias is not None
         ctx.save_for_backward(first, second)
-        return form.call(face, first, second, bias)(first, second, bias)[0]
+        return call(first, second, bias)[0]
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
-        _, _, *needs = ctx.needs_input_grad
+        _, *needs = ctx.needs_input_grad
         if torch.is_grad_enabled() or not is_plain(grad):
             ctx.rest = ctx.form.arguments
-            return None, None, *_gradients(ctx, grad, needs)
+            return None, *_gradients(ctx, grad, needs)
         saved = ctx.saved_tensors
         found: list[Any] = [None, None, None]
         for place, (face, order) in enumerate(_DERIVATIVES[ctx.face]):
@@ -190,7 +201,7 @@ class _Solved(torch.autograd.Function):  # type: ignore[misc]
                     found[2] = sums[0]
         if needs[2] and found[2] is None:
             found[2] = _over_channels(grad)
-        return None, None, *found
+        return None, *found
 
 
 def _over_channels(grad: Any) -> Any:
