@@ -62,6 +62,16 @@ def test_forms_are_counted_without_weights(monkeypatch) -> None:
     assert not kernel.any()
 
 
+def test_a_spec_is_taken_like_its_layer() -> None:
+    text = "Conv1D(4, 3, padding='same')"
+    (layer,) = spec.layers(text)
+    found, expected = (isoconv.forms(each, (10, 3)) for each in (text, layer))
+    assert [form.name for form in found] == [form.name for form in expected]
+    assert isoconv.rewrite(text, "Conv2D", (10, 3)).output_shape == (None, 10, 4)
+    with pytest.raises(ArgumentError, match="2 layers"):
+        isoconv.forms(text + " > ReLU()", (10, 3))
+
+
 def test_depth_is_how_many_rules_lead_there() -> None:
     layer = layers.Conv1D(4, 3)
     for depth, most in ((0, 0), (1, 1), (2, 2)):
@@ -164,7 +174,8 @@ def test_a_toeplitz_matrix_of_long_kernels_takes_little_more_than_itself() -> No
         (layers.Conv1D(8, 3), "chanels first", (9, 3), "The nearest: channels_first"),
         (layers.Conv1D(8, 3), "Dense", None, "the shape of one input without the batch"),
         (layers.Conv2D(8, 3), "Dense", (9, 3), "4 dimensions"),
-        ("Conv1D", "Dense", (9, 3), "a layer or a model"),
+        ("Conv1D", "Dense", (9, 3), "a layer with its arguments"),
+        (7, "Dense", (9, 3), "a layer, a model or a spec"),
         (layers.Conv1D(8, 3), 7, (9, 3), "7"),
     ],
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from isoconv import spec
 from isoconv.conversion.chain import Shape
 from isoconv.conversion.describe import bytes_of, describe, multiply_adds_of
 from isoconv.conversion.models import converted, merged
@@ -54,12 +55,12 @@ class Form:
         return self.drawn
 
 
-def forms(layer: Layer, input_shape: Any, depth: int = 2) -> list[Form]:
+def forms(layer: Layer | str, input_shape: Any, depth: int = 2) -> list[Form]:
     """The forms in which a layer is the same function, the layer itself first.
 
     Args:
-        layer: any layer; its weights are carried over, and its initializers, regularizers and
-            constraints are not. It is built if it is not yet.
+        layer: any layer, or a spec such as "Conv1D(64, 3)"; its weights are carried over, and its
+            initializers, regularizers and constraints are not. It is built if it is not yet.
         input_shape: without the batch; None for an unknown length.
         depth: the rules in a row that may lead to a form.
 
@@ -68,16 +69,17 @@ def forms(layer: Layer, input_shape: Any, depth: int = 2) -> list[Form]:
     """
     if isinstance(depth, bool) or not isinstance(depth, int) or depth < 0:
         raise ArgumentError(explain("forms: depth", repr(depth), "an integer of at least 0"))
-    shape = _shape(layer, input_shape, "forms")
-    found = reachable([layer], shape, depth)
-    return [_form(each, shape, layer) for each in found]
+    given = _named(layer, "forms")
+    shape = _shape(given, input_shape, "forms")
+    found = reachable([given], shape, depth)
+    return [_form(each, shape, given) for each in found]
 
 
-def rewrite(layer_or_model: Layer, to: str, input_shape: Any = None) -> Model:
+def rewrite(layer_or_model: Layer | str, to: str, input_shape: Any = None) -> Model:
     """A layer or model in another form, as a Model with its weights; `.rules` says by which rules.
 
     Args:
-        layer_or_model: in a model, every layer is rewritten that can be.
+        layer_or_model: in a model, every layer is rewritten that can be. Or the spec of a layer.
         to: the class of a layer ("Conv2D", "Dense", ...) or a word for a form: "depthwise",
             "separable", "grouped", "split", "channels_first", "channels_last", "valid" (explicit
             padding), "undilated", "unstrided", "patches", "toeplitz", "frames", "block diagonal",
@@ -87,11 +89,12 @@ def rewrite(layer_or_model: Layer, to: str, input_shape: Any = None) -> Model:
 
     Raises ArgumentError where no way is known, with the conditions of the rules that lead there.
     """
-    if not isinstance(layer_or_model, Layer):
-        raise ArgumentError(explain("rewrite", repr(layer_or_model), "a layer or a model"))
+    given = _named(layer_or_model, "rewrite")
+    if not isinstance(given, Layer):
+        raise ArgumentError(explain("rewrite", repr(given), "a layer, a model or a spec"))
     word = _known_word(to)
-    if isinstance(layer_or_model, Model):
-        model = layer_or_model
+    if isinstance(given, Model):
+        model = given
         if model.network is None and input_shape is not None:
             model.build((None, *input_shape))
         model.drawn_network()
@@ -99,11 +102,11 @@ def rewrite(layer_or_model: Layer, to: str, input_shape: Any = None) -> Model:
         if result is None:
             raise _no_way(f"any layer of {model.name}", word, to)
         return result
-    shape = _shape(layer_or_model, input_shape, "rewrite")
-    found = _to(layer_or_model, shape, word)
+    shape = _shape(given, input_shape, "rewrite")
+    found = _to(given, shape, word)
     if found is None:
-        raise _no_way(describe(layer_or_model), word, to)
-    return _form(found, shape, layer_or_model).model
+        raise _no_way(describe(given), word, to)
+    return _form(found, shape, given).model
 
 
 def _to(layer: Layer, shape: Shape, word: str) -> Found | None:
@@ -143,6 +146,17 @@ def _no_way(shown: str, word: str, to: str) -> ArgumentError:
     )
     remedy = f"The nearest: {near}." if near else ""
     return ArgumentError(f"rewrite: no known way from {shown} to {to}. {remedy}".rstrip())
+
+
+def _named(given: Any, where: str) -> Any:
+    """The one layer of a spec; anything else as it is."""
+    if not isinstance(given, str):
+        return given
+    found = spec.layers(given)
+    if len(found) > 1:
+        remedy = "Ask for each by itself, or give a chain as a model to isoconv.rewrite."
+        raise ArgumentError(explain(f"{where}: spec", f"{len(found)} layers", "one", remedy))
+    return found[0]
 
 
 def _shape(layer: Any, input_shape: Any, where: str) -> Shape:

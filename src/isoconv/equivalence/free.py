@@ -61,11 +61,14 @@ class Free:
 
     def _decide(self) -> Equivalence:
         searches = [Search(self.comparer, self.left, self.right)]
+        maps = None
         if self.left.canonical is not self.right.canonical:
-            self._refute_soon()
+            maps = self._linear()
+            if maps is None:
+                self._refute_soon()
             if self.first is not None and self.second is not None:
                 return self._refuted()
-        maps = self._equal(searches[0])
+        maps = maps or self._equal(searches[0])
         for views in self._other_views():
             if maps is None:
                 left, right = (side.block(side.shapes, views)[0] for side in (self.a, self.b))
@@ -93,6 +96,17 @@ class Free:
         if forth is None and back is None:
             return self._refuted()
         return self._one_way(forth, back)
+
+    def _linear(self) -> list[Map] | None:
+        """The map from a to b where both are linear in as many weights, if it is one to one."""
+        if self.left.parameters != self.right.parameters or not self.left.parameters:
+            return None
+        if max(self.left.degrees[0], self.right.degrees[0]) > 1:
+            return None
+        found = self.comparer.by_gradients(self.left, self.right)
+        if not found.equal or found.forth is None:
+            return None
+        return [found.forth] if self._holds(self.left, self.right, [found.forth]) else None
 
     def _other_views(self) -> list[Views]:
         """Where else views may stand, where that can matter."""

@@ -240,6 +240,8 @@ class Chain:
 
     def part(self, first: int, last: int) -> Block:
         """The block from one place to another."""
+        if (first, last) == (0, len(self)):
+            return self.block
         key = (first, last)
         if key not in self._cut:
             self._cut[key] = self._between(self.places[first], self.places[last])

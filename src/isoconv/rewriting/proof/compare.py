@@ -92,7 +92,7 @@ class Comparer:
             return same(a, b, POINTS) if self._alike(a, b) else Outcome()
         linear = a.degrees[0] <= 1 and b.degrees[0] <= 1
         if linear:
-            found = self._by_gradients(a, b)
+            found = self.by_gradients(a, b)
             if found.forth or found.back:
                 return self._completed(a, b, found)
         elif [size_of(n) for n in a.order] == [size_of(n) for n in b.order] and self._alike(a, b):
@@ -118,7 +118,7 @@ class Comparer:
                 return False
         return True
 
-    def _by_gradients(self, a: Block, b: Block) -> Outcome:
+    def by_gradients(self, a: Block, b: Block) -> Outcome:
         """For results linear in their weights: what multiplies each weight, at random points."""
         sides: list[list[Met]] = [[], []]
         forth, back = self.sought

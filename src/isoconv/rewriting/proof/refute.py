@@ -16,7 +16,7 @@ import numpy as np
 
 from isoconv.ir.graph import Node
 from isoconv.rewriting.proof.blocks import Block
-from isoconv.rewriting.proof.compare import TABLE, WORK, Comparer
+from isoconv.rewriting.proof.compare import SMALL, TABLE, WORK, Comparer
 from isoconv.rewriting.proof.field import PRIMES, Array
 from isoconv.rewriting.proof.values import evaluate, needed
 
@@ -152,8 +152,9 @@ class Refuter:
         return None
 
     def refute_by_all(self) -> Refutation | None:
-        """By all inputs, where they are not too many."""
-        if self._has_rows or self.a.inputs > self._most:
+        """By all inputs, where they are few."""
+        entries = (self.a.inputs + 1) * self.a.outputs
+        if self._has_rows or self.a.inputs > self._most or entries > SMALL:
             return None
         self.inputs = np.arange(self.a.inputs)
         found = self._by_entries()
