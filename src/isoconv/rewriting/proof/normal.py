@@ -25,6 +25,7 @@ TWICE = "relu of relu is relu"
 RAISED = "a view of an elementwise operation is that operation on views"
 ABSORBED = "zeros around a valid convolution are its padding"
 SINGLE = "a window with one place reads what its taps meet"
+PICKED = "some results of a convolution are those of one with other edges and strides"
 UNIT = "an axis of one tap and no step is no axis"
 WHOLE = "taps that span a whole axis are channels"
 JOINED = "an elementwise operation on parts is that operation on all of them"
@@ -286,6 +287,10 @@ class Normal:
             steps = tuple(one * two for one, two in zip(x["step"], step, strict=True))
             return self.slice(x.inputs[0], begin, shape, steps)
 
+        picked = self._picked(x, start, shape, step) if x.op == "conv" else None
+        if picked is not None:
+            return picked
+
         def part(each: Node) -> Node:
             whole = [size == 1 for size in each.shape]
 
@@ -330,6 +335,11 @@ class Normal:
             return self.conv(x.inputs[0], w, tuple(wider), groups)
         for place, axis in enumerate(axes):
             size: Any = x.shape[batch + place]
+            low, high = (max(0, -number(edge)) for edge in (axis.low, axis.high))
+            if low or high:
+                x = self._cut(x, batch + place, low, size - low - high, 1)
+                edges = {"low": number(axis.low) + low, "high": number(axis.high) + high}
+                return self.conv(x, w, _with(axes, place, replace(axis, **edges)), groups)
             output: Any = axis.output(size)
             if output == 1 and axis != Axis(size):
                 single = self._single(x, w, axes, groups, place)
@@ -350,6 +360,27 @@ class Normal:
             if last and axis.taps == size and size > 1 and axis.high == 0:
                 return self._frames(x, w, axes, place, 1)
         return self._flat_batch(x, w, axes, groups)
+
+    def _picked(self, x: Node, start: Shape, shape: Shape, step: Shape) -> Node | None:
+        """Results at some places of a form, where whole axes stay but for the spatial ones."""
+        axes = x["axes"]
+        ends = [*range(x.rank - 1 - len(axes)), x.rank - 1]
+        if x["face"] != "y" or any(shape[at] != x.shape[at] for at in ends) or 0 in shape:
+            return None
+        new = []
+        for at, axis in enumerate(axes, x.rank - 1 - len(axes)):
+            size, stride = number(x.inputs[0].shape[at]), axis.stride * step[at]
+            low = number(axis.low) - start[at] * axis.stride
+            high = (shape[at] - 1) * stride + axis.span - size - low
+            if start[at] == 0 and shape[at] == x.shape[at]:
+                high = number(axis.high)
+            if size + min(low, 0) + min(high, 0) < 1:
+                # Nothing but zeros is read.
+                return None
+            new.append(replace(axis, stride=stride, low=low, high=high))
+        self.used[PICKED] = None
+        data, w = x.inputs
+        return self.conv(data, w, tuple(new), x["groups"])
 
     def _around(self, x: Node, batch: int) -> bool:
         """Whether a pad adds only zeros around spatial axes."""
