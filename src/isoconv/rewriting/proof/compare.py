@@ -179,7 +179,7 @@ class Comparer:
         impulses[np.arange(len(at)) + 1, at] = 1
         rows = self.value(block, impulses, weights, prime)
         rows = np.broadcast_to(rows, (len(at) + 1, block.outputs)).copy()
-        rows[1:] = (rows[1:] - rows[0]) % PRIMES[prime]
+        rows[1:] = self.fields[prime].minus(rows[1:], rows[0])
         return rows
 
     def telling(self, a: Block, b: Block) -> Array | None:
@@ -292,7 +292,8 @@ class Comparer:
             return None
         fixed, which, factor = pattern
         p = PRIMES[0]
-        found = (self.table(a, self.random(1, a.parameters), 0, inputs) - fixed) % p
+        found = self.table(a, self.random(1, a.parameters), 0, inputs)
+        found = self.fields[0].minus(found, fixed)
         if spread is not None:
             found = (found + spread * found[0]) % p
             found[0] = 0
@@ -331,7 +332,7 @@ class Comparer:
         # One weight meets a pair exactly if its own label is the ratio of what both labels add.
         p, own = PRIMES[0], self.generator.choice(PRIMES[0] - 1, b.parameters, replace=False) + 1
         tables = [
-            (self.table(b, labels[None], 0, inputs) - fixed) % p
+            self.fields[0].minus(self.table(b, labels[None], 0, inputs), fixed)
             for labels in (np.ones_like(own), own)
         ]
         live = np.flatnonzero((tables[0] != 0) | (tables[1] != 0))

@@ -62,6 +62,19 @@ class Field:
         powers = [pow(2, int(e) - 53, self.prime) for e in exponents]
         return whole * np.asarray(powers, np.int64)[place.reshape(exponent.shape)] % self.prime
 
+    def plus(self, left: Array, right: Array) -> Array:
+        """Sums of residues; sooner than by division."""
+        return self._lifted(left + right - self.prime)
+
+    def minus(self, left: Array, right: Array) -> Array:
+        """Differences of residues."""
+        return self._lifted(left - right)
+
+    def _lifted(self, values: Array) -> Array:
+        """The residues of numbers above -prime and below it."""
+        values += (values >> 63) & self.prime
+        return values
+
     def product(self, left: Array, right: Array) -> Array:
         """left [..., m, k] times right [..., k, n], by halves whose products float64 holds."""
         high, low = (left >> _HALF).astype(float), (left & 0xFFFF).astype(float)

@@ -65,15 +65,15 @@ def _elementwise(field: Field, node: Node, *operands: Array) -> Array:
     result: Array
     match node.op, operands:
         case "add", (x, y):
-            result = x + y
+            return field.plus(x, y)
         case "sub", (x, y):
-            result = x - y
+            return field.minus(x, y)
         case "mul" | "and", (x, y):
             result = x * y
         case "div", (x, y):
             result = x * _reciprocal(field, node.inputs[1], y)
         case "neg", (x,):
-            result = -x
+            return field.minus(np.zeros_like(x), x)
         case "not", (x,):
             result = 1 - x
         case "or", (x, y):
