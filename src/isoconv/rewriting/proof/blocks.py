@@ -84,6 +84,15 @@ class Block:
         return total
 
     @cached_property
+    def volume(self) -> int:
+        """How many numbers of one run follow from the input."""
+        moving = {self.start}
+        for node in needed([self.end], {}):
+            if moving.intersection(node.inputs):
+                moving.add(node)
+        return sum(map(size_of, moving))
+
+    @cached_property
     def degrees(self) -> tuple[float, float]:
         """The degree of the result in the weights and in the input; infinite if no polynomial."""
         by_weights = degree(self.end, set(self.weights))

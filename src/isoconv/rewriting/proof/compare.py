@@ -34,7 +34,10 @@ most so many, and then so many at first.
 """
 
 WORK = 150_000_000
-"""The most products that one table may take; all tables of a comparison take four times that."""
+"""The most products that one table may take; all tables of a comparison take 24 times that."""
+
+WRITTEN = 16
+"""A number that is written counts as so many products."""
 
 FEW = 6
 """How many inputs are looked at before all are."""
@@ -59,7 +62,7 @@ class Comparer:
         self.fixed = [{n: f.exactly(v)[None] for n, v in fixed.items()} for f in self.fields]
         self.sought = True, True
         self.excluded: set[tuple[Block, Block]] = set()
-        self._budget = 4 * WORK
+        self._budget = 24 * WORK
         self._points: dict[tuple[int, ...], Array] = {}
         self._patterns: dict[tuple[Block, bytes], tuple[Array, Array, Array] | None] = {}
         self._met_by_block: dict[tuple[Block, int], Met] = {}
@@ -190,7 +193,7 @@ class Comparer:
             return np.arange(b.inputs)
         start, seen = self.random(1, b.inputs), self.random(1, b.outputs)
         chosen = np.zeros(0, np.int64)
-        most = min(TABLE // b.outputs, WORK // max(a.probing, b.probing, 1))
+        most = min(TABLE // b.outputs, WORK // max(map(_cost, (a, b))))
         if (most + 1) * b.outputs < b.parameters:
             return None
         unmet = self._factors(b, start, seen, 0)[0] != 0
@@ -350,7 +353,7 @@ class Comparer:
 
     def _afford(self, block: Block, points: int) -> bool:
         """Takes from what tables may cost; False where too little is left."""
-        cost = (points + 1) * block.probing
+        cost = (points + 1) * _cost(block)
         if cost > self._budget:
             return False
         self._budget -= cost
@@ -386,6 +389,17 @@ class Comparer:
             values = values + reading.based * change[reading.entry % reading.target.outputs]
         values = values % p * inverse(factor) % p
         return np.where(reading.entry < 0, 0, values)
+
+
+def _cost(block: Block) -> int:
+    """The products that take as long as one row of a table."""
+    return block.probing + WRITTEN * block.volume + 1
+
+
+def is_affordable(maps: Sequence[Map]) -> bool:
+    """Whether the tables from which maps read weights do not take too long."""
+    reads = [way.read for way in maps if way.read is not None]
+    return sum((len(each.inputs) + 1) * _cost(each.source) for each in reads) <= 24 * WORK
 
 
 def _reading(a: Block, b: Block, spot: Array, inputs: Array, based: Array | None = None) -> Reading:

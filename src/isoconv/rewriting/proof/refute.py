@@ -16,7 +16,7 @@ import numpy as np
 
 from isoconv.ir.graph import Node
 from isoconv.rewriting.proof.blocks import Block
-from isoconv.rewriting.proof.compare import SMALL, TABLE, WORK, Comparer
+from isoconv.rewriting.proof.compare import SMALL, TABLE, WORK, WRITTEN, Comparer
 from isoconv.rewriting.proof.field import PRIMES, Array
 from isoconv.rewriting.proof.values import evaluate, needed
 
@@ -25,8 +25,8 @@ Run = Callable[[Array, Array], tuple[Array, Array]]
 how far they may be off.
 """
 
-MANY = 24
-"""How many inputs are probed where there are too many for all."""
+NEIGHBOURS = 9
+"""How many inputs are probed at both ends and in the middle, where there are too many for all."""
 
 COUNTED = 8, 64
 """How many inputs are looked at for the weights that they meet, at first and then."""
@@ -102,7 +102,8 @@ class Refuter:
     def __init__(self, comparer: Comparer, a: Block, b: Block, run: Run) -> None:
         self.comparer, self.a, self.b, self.run = comparer, a, b, run
         self.inputs = np.zeros(0, np.int64)
-        self._most = min(TABLE // a.outputs, WORK // max(a.work, b.work, 1)) // 2
+        cost = max(each.work + WRITTEN * each.volume for each in (a, b))
+        self._most = min(TABLE // a.outputs, WORK // max(cost, 1)) // 2
         linear = max(*a.degrees[1:], b.degrees[1]) <= 1
         # Where inputs are numbers of rows, units and their negatives mean nothing.
         self._has_rows = any(node.op == "gather" for node in needed([a.end, b.end], {}))
@@ -128,12 +129,10 @@ class Refuter:
         """By the inputs at the ends, where padding shows, and in the middle, where every tap
         meets an input.
         """
-        third = max(1, min(self._most, MANY) // 3)
+        third = max(1, min(self._most // 3, NEIGHBOURS))
         if self._has_rows or self.a.inputs <= third:
             return None
-        every = np.arange(self.a.inputs)
-        middle = self._near_middle(third)
-        self.inputs = np.unique(np.concatenate([every[:third], middle, every[-third:]]))
+        self.inputs = np.unique(np.concatenate([each[:third] for each in self._neighbours()]))
         return self._by_entries()
 
     def refute_by_count(self) -> Refutation | None:
@@ -161,6 +160,18 @@ class Refuter:
         if found is None and self._polynomial:
             found = self._by_dimension()
         return found
+
+    def _neighbours(self) -> list[Array]:
+        """Inputs side by side on each axis: at both ends of all axes, and in their middle."""
+        shape = self.a.shape
+        many = max(2, round(NEIGHBOURS ** (1 / len(shape))))
+        each = [min(size, many) for size in shape]
+        starts = [
+            [place * (size - few) // 2 for size, few in zip(shape, each, strict=True)]
+            for place in range(3)
+        ]
+        grid = np.indices(each).reshape(len(shape), -1)
+        return [np.ravel_multi_index(grid + np.c_[start], shape) for start in starts]
 
     def _near_middle(self, count: int) -> Array:
         """So many neighbours around the input in the middle."""
