@@ -279,6 +279,24 @@ def gradients_of(model, x):
     return [y, *[each for each in found if each is not None]]
 
 
+def test_what_was_measured_outlives_the_calls_it_was_measured_for(monkeypatch):
+    asked = []
+
+    def measure(mine, theirs, shape, trained):
+        asked.append(shape)
+        return choosing.Measured(shape, trained, 1.0, 2.0)
+
+    monkeypatch.setattr(choosing, "_measure", measure)
+    monkeypatch.setattr(choosing, "_known", {})
+    monkeypatch.setattr("isoconv.torch.form._MOST_CALLS", 1)
+    model = accelerate(nn.Conv1d(3, 4, 3))
+    with torch.no_grad():
+        for batch in (1, 2, 1, 2):
+            model(torch.randn(batch, 3, 9))
+    assert asked == [(1, 3, 9), (2, 3, 9)]
+    assert report(model).count("prediction") == 2
+
+
 def test_both_sides_are_measured_once_for_each_kind_of_input(monkeypatch):
     monkeypatch.setattr(choosing, "_known", {})
     monkeypatch.setattr(choosing, "_SECONDS", 0.0)

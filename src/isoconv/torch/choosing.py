@@ -63,14 +63,15 @@ def is_left(choices: Choices, call: Call, x: Any, weight: Any, bias: Any) -> boo
     needs = (x.requires_grad, weight.requires_grad) if torch.is_grad_enabled() else (False, False)
     key = (call, needs)
     found = choices.found.get(key)
-    if found is None:
+    if found is not None:
+        return found.is_left
 
-        def sides() -> tuple[Run, Run]:
-            given = (call.form, call.face, x.detach(), weight.detach(), bias, needs)
-            return _ours(*given), _theirs(*given)
+    def sides() -> tuple[Run, Run]:
+        given = (call.form, call.face, x.detach(), weight.detach(), bias, needs)
+        return _ours(*given), _theirs(*given)
 
-        return _is_slower(choices, key, x, needs, sides)
-    return found.is_left
+    # Calls are forgotten sooner than what was measured for them.
+    return _is_slower(choices, key, _kind((call.form, call.face), x, needs), x, needs, sides)
 
 
 def is_slower(
@@ -82,23 +83,33 @@ def is_slower(
     asked for the same numbers each time (`torch.use_deterministic_algorithms`), nothing is measured
     and nothing is slower.
     """
-    key = (what, x.shape, x.stride(), x.dtype, needs, torch.get_num_threads())
-    found = choices.found.get(key)
-    return _is_slower(choices, key, x, needs, sides) if found is None else found.is_left
+    kind = _kind(what, x, needs)
+    found = choices.found.get(kind)
+    return found.is_left if found else _is_slower(choices, kind, kind, x, needs, sides)
+
+
+def _kind(what: Hashable, x: Any, needs: Needs) -> Hashable:
+    """What the times of a layer follow from."""
+    return what, x.shape, x.stride(), x.dtype, needs, torch.get_num_threads()
 
 
 def _is_slower(
-    choices: Choices, key: Hashable, x: Any, needs: Needs, sides: Callable[[], tuple[Run, Run]]
+    choices: Choices,
+    key: Hashable,
+    kind: Hashable,
+    x: Any,
+    needs: Needs,
+    sides: Callable[[], tuple[Run, Run]],
 ) -> bool:
-    """The same for an input of which the layer knows nothing yet."""
+    """The same for an input of which the layer knows nothing under this key yet."""
     if torch.are_deterministic_algorithms_enabled():
         return False
-    found = _known.get(key)
+    found = _known.get(kind)
     if found is None:
         # Layers with chance in them leave the generator as it was.
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             found = _measure(*sides(), tuple(x.shape), any(needs))
-        _remember(_known, key, found)
+        _remember(_known, kind, found)
     _remember(choices.found, key, found)
     return found.is_left
 

@@ -52,7 +52,8 @@ def report(module: Any) -> str:
         label = f"{name or 'itself'}: {type(each).__name__}"
         layer: Any = each
         if isinstance(each, tuple(_OURS.values())):
-            found = [] if layer.choices is None else list(layer.choices.found.values())
+            # One measurement may be found under several keys.
+            found = [] if layer.choices is None else dict.fromkeys(layer.choices.found.values())
             rows += [(label, *_row(one)) for one in found]
             if not found:
                 words.append(f"{label}: {_unmeasured(layer)}.")
