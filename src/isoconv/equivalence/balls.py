@@ -54,7 +54,7 @@ def middles(graph: Graph, feeds: Mapping[str, Any]) -> list[Array]:
         operands = [values[before] for before in node.inputs]
         if node.op == "input":
             values[node] = _given(node, feeds)
-        elif node.op == "conv" and node["face"] != "w" and is_sparse(operands[node["face"] == "x"]):
+        elif _is_sparse(node, operands):
             values[node] = _of_impulses(node, *operands)
         else:
             values[node] = _apply(node, *operands)
@@ -75,8 +75,7 @@ def _apply(node: Node, *operands: Array) -> Array:
 
 def _ball(node: Node, operands: list[Ball]) -> Ball:
     middles, radii = [m for m, _ in operands], [r for _, r in operands]
-    sparse = node.op == "conv" and node["face"] != "w" and _is_sparse(node, middles, radii)
-    if sparse:
+    if _is_sparse(node, middles) and not any(map(np.any, radii)):
         middle = _of_impulses(node, *middles)
         if _whole(*middles) and _most(middles) < WHOLE:
             return middle, np.zeros(middle.shape)
@@ -130,9 +129,11 @@ def _rounded(middle: Array, radius: Array, ulps: int = 1) -> Array:
     return result
 
 
-def _is_sparse(node: Node, middles: list[Array], radii: list[Array]) -> bool:
-    """Whether both operands are exact, and the data almost all 0."""
-    return not any(map(np.any, radii)) and is_sparse(middles[node["face"] == "x"])
+def _is_sparse(node: Node, operands: list[Array]) -> bool:
+    """Whether a node is a form of data that are almost all 0."""
+    if node.op != "conv" or node["face"] == "w":
+        return False
+    return is_sparse(operands[node["face"] == "x"])
 
 
 def _most(middles: list[Array]) -> float:

@@ -16,7 +16,7 @@ from isoconv.gradient import vjp
 from isoconv.ir.graph import Node, sort
 from isoconv.rewriting.proof import sharing
 from isoconv.rewriting.proof.blocks import Block
-from isoconv.rewriting.proof.compare import Comparer, is_affordable
+from isoconv.rewriting.proof.compare import Comparer
 from isoconv.rewriting.proof.field import PRIMES, Array
 from isoconv.rewriting.proof.maps import EXACT, Map, Outcome
 from isoconv.rewriting.proof.normal import Views
@@ -171,7 +171,7 @@ class Free:
         """Whether maps, if there are any, make every a a b."""
         if maps is None or all(each.reason in EXACT for each in maps):
             return maps is not None
-        return is_affordable(maps) and holds(self.comparer, a, b, maps)
+        return holds(self.comparer, a, b, maps)
 
     def _way(self, search: Search, target: Block, fits: Callable[[Outcome], bool]) -> Way | None:
         """A way to the target on which all fits; in one step where its weights stand alone."""

@@ -16,6 +16,9 @@ from isoconv.rewriting.proof.field import Array
 from isoconv.rewriting.proof.normal import Normal, Views
 from isoconv.rewriting.proof.values import KEEPS_ZERO, UNARY, needed
 
+WRITTEN = 16
+"""A number that is written counts as so many products."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -91,6 +94,11 @@ class Block:
             if moving.intersection(node.inputs):
                 moving.add(node)
         return sum(map(size_of, moving))
+
+    @property
+    def cost(self) -> int:
+        """The products that take as long as one row of a table."""
+        return self.probing + WRITTEN * self.volume + 1
 
     @cached_property
     def degrees(self) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from isoconv.rewriting.proof.maps import (
     Met,
     Outcome,
     Reading,
+    reading_of,
     same,
     selection,
 )
@@ -35,9 +36,6 @@ most so many, and then so many at first.
 
 WORK = 150_000_000
 """The most products that one table may take; all tables of a comparison take 24 times that."""
-
-WRITTEN = 16
-"""A number that is written counts as so many products."""
 
 FEW = 6
 """How many inputs are looked at before all are."""
@@ -193,7 +191,7 @@ class Comparer:
             return np.arange(b.inputs)
         start, seen = self.random(1, b.inputs), self.random(1, b.outputs)
         chosen = np.zeros(0, np.int64)
-        most = min(TABLE // b.outputs, WORK // max(map(_cost, (a, b))))
+        most = min(TABLE // b.outputs, WORK // max(a.cost, b.cost))
         if (most + 1) * b.outputs < b.parameters:
             return None
         unmet = self._factors(b, start, seen, 0)[0] != 0
@@ -250,7 +248,7 @@ class Comparer:
         if spot is None:
             return None
         whole = (spot >= 0).all() and b.parameters == a.parameters and a.degrees[0] <= 1
-        return Map(a.order, b.order, SOLVED, bool(whole), read=_reading(a, b, spot, inputs))
+        return Map(a.order, b.order, SOLVED, bool(whole), read=reading_of(a, b, spot, inputs))
 
     def _read_rows(self, a: Block, b: Block) -> Map | None:
         """The same for ones where rows stand: what a has for no input may be in each row of one
@@ -274,7 +272,7 @@ class Comparer:
             whole = (spot >= 0).all() and b.parameters == a.parameters and a.degrees[0] <= 1
             based = None if table is None else np.isin(np.arange(b.parameters), table)
             reason = SOLVED if table is None else f"{SOLVED}; {ONCE}"
-            reading = _reading(a, b, spot, inputs, based)
+            reading = reading_of(a, b, spot, inputs, based)
             return Map(a.order, b.order, reason, bool(whole) and table is None, read=reading)
         return None
 
@@ -353,7 +351,7 @@ class Comparer:
 
     def _afford(self, block: Block, points: int) -> bool:
         """Takes from what tables may cost; False where too little is left."""
-        cost = (points + 1) * _cost(block)
+        cost = (points + 1) * block.cost
         if cost > self._budget:
             return False
         self._budget -= cost
@@ -389,26 +387,6 @@ class Comparer:
             values = values + reading.based * change[reading.entry % reading.target.outputs]
         values = values % p * inverse(factor) % p
         return np.where(reading.entry < 0, 0, values)
-
-
-def _cost(block: Block) -> int:
-    """The products that take as long as one row of a table."""
-    return block.probing + WRITTEN * block.volume + 1
-
-
-def is_affordable(maps: Sequence[Map]) -> bool:
-    """Whether the tables from which maps read weights do not take too long."""
-    reads = [way.read for way in maps if way.read is not None]
-    return sum((len(each.inputs) + 1) * _cost(each.source) for each in reads) <= 24 * WORK
-
-
-def _reading(a: Block, b: Block, spot: Array, inputs: Array, based: Array | None = None) -> Reading:
-    """A reading from the rows of the table that are read, `spot` being places in all rows."""
-    rows, outputs = np.divmod(spot, b.outputs)
-    read = np.unique(rows[(spot >= 0) & (rows > 0)])
-    new = np.searchsorted(read, rows) + (rows > 0)
-    entry = np.where(spot < 0, -1, new * b.outputs + outputs)
-    return Reading(a, b, entry, inputs[read - 1], based)
 
 
 def _spread(which: Array, table: range, ones: int) -> Array | None:

@@ -44,6 +44,17 @@ class Reading:
     based: Array | None = None
 
 
+def reading_of(
+    source: Block, target: Block, spot: Array, inputs: Array, based: Array | None = None
+) -> Reading:
+    """A reading from those rows of the table that are read, `spot` being places in all rows."""
+    rows, outputs = np.divmod(spot, target.outputs)
+    read = np.unique(rows[(spot >= 0) & (rows > 0)])
+    new = np.searchsorted(read, rows) + (rows > 0)
+    entry = np.where(spot < 0, -1, new * target.outputs + outputs)
+    return Reading(source, target, entry, inputs[read - 1], based)
+
+
 @dataclass(frozen=True)
 class Map:
     """How the weights of one block give those of another.

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from isoconv.ir.graph import Node
-from isoconv.rewriting.proof.blocks import Block
-from isoconv.rewriting.proof.compare import SMALL, TABLE, WORK, WRITTEN, Comparer
+from isoconv.rewriting.proof.blocks import WRITTEN, Block
+from isoconv.rewriting.proof.compare import SMALL, TABLE, WORK, Comparer
 from isoconv.rewriting.proof.field import PRIMES, Array
 from isoconv.rewriting.proof.values import evaluate, needed
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from isoconv.ir.graph import Node
 from isoconv.rewriting.proof.blocks import Block, Chain, size_of
-from isoconv.rewriting.proof.compare import Comparer
+from isoconv.rewriting.proof.compare import WORK, Comparer
 from isoconv.rewriting.proof.field import PRIMES, Array
 from isoconv.rewriting.proof.maps import CORNER, Map, Outcome
 from isoconv.rewriting.proof.normal import Views
@@ -151,7 +151,12 @@ def embedding(comparer: Comparer, a: Block, b: Block, shapes: Shapes) -> list[Ma
 
 
 def holds(comparer: Comparer, a: Block, b: Block, maps: list[Map]) -> bool:
-    """Whether b with the weights that the maps give from those of a is a, at random points."""
+    """Whether b with the weights that the maps give from those of a is a, at random points; False
+    as well where the tables that they read would take too long.
+    """
+    reads = [way.read for way in maps if way.read is not None]
+    if sum((len(read.inputs) + 1) * read.source.cost for read in reads) > 24 * WORK:
+        return False
     summed = any(way.read is not None and way.read.based is not None for way in maps)
     for prime in range(len(PRIMES)):
         weights = {node: comparer.random(1, size_of(node), prime=prime) for node in a.order}
