@@ -16,7 +16,7 @@ from isoconv.ir.ops import OPS
 from isoconv.ir.sizes import number
 from isoconv.reference import MEANING
 from isoconv.reference.meaning import Call
-from isoconv.rewriting.proof.sparse import is_sparse, spread_out
+from isoconv.rewriting.proof.sparse import gathered, is_sparse, spread_out
 
 Array = np.ndarray[Any, Any]
 Ball = tuple[Array, Array]
@@ -131,9 +131,7 @@ def _rounded(middle: Array, radius: Array, ulps: int = 1) -> Array:
 
 def _is_sparse(node: Node, operands: list[Array]) -> bool:
     """Whether a node is a form of data that are almost all 0."""
-    if node.op != "conv" or node["face"] == "w":
-        return False
-    return is_sparse(operands[node["face"] == "x"])
+    return node.op == "conv" and is_sparse(operands[node["face"] == "x"])
 
 
 def _most(middles: list[Array]) -> float:
@@ -145,8 +143,11 @@ def _most(middles: list[Array]) -> float:
 def _of_impulses(node: Node, left: Array, right: Array) -> Array:
     """The sums without the zeros."""
     axes, face = node["axes"], node["face"]
-    data, w = (left, right) if face == "y" else (right, left)
     shape = tuple(map(number, node.shape))
+    if face == "w":
+        data, flow = (each.reshape(-1, *each.shape[-1 - len(axes) :]) for each in (left, right))
+        return gathered(data, flow, axes, node["groups"], shape[-2], None)
+    data, w = (left, right) if face == "y" else (right, left)
     first = len(shape) - 1 - len(axes)
     rows = data.reshape(-1, *data.shape[first:])
     sums = spread_out(rows, w, axes, node["groups"], shape[first:-1], face, None)

@@ -115,5 +115,5 @@ def results(side: Side, points: Array, weights: Sequence[Array]) -> Array:
     """The outputs [points, elements] in float64."""
     graph = side.trace(side.shapes, len(points)).graph
     feeds = side.feeds(len(points), points, weights)
-    outputs = balls.middles(graph, feeds)
-    return np.concatenate([each.reshape(len(points), -1) for each in outputs], 1)
+    outputs = [each.reshape(len(points), -1) for each in balls.middles(graph, feeds)]
+    return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, 1)

@@ -95,14 +95,15 @@ def _enlarged(a: Side, b: Side, example: Counterexample, small: Shape) -> Counte
         point[moved] = example.input[tuple(spot)]
     held = {example.side: example.weights}
     values = [_run(side, point, held.get(side.letter, example.other_weights)) for side in (a, b)]
-    gaps = np.abs(values[0] - values[1])
-    if not gaps.any():
+    gaps = values[0] - values[1]
+    place = int(np.argmax(np.abs(gaps, out=gaps)))
+    if gaps[place] == 0:
         return None
     shown: list[Any] = [
         shaped(side.output_shapes(side.shapes), each)
         for side, each in zip((a, b), values, strict=True)
     ]
-    return replace(example, input=point, a=shown[0], b=shown[1], place=int(np.argmax(gaps)))
+    return replace(example, input=point, a=shown[0], b=shown[1], place=place)
 
 
 def _run(side: Side, point: Array, weights: list[Array]) -> Array:

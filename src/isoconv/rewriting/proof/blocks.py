@@ -107,6 +107,16 @@ class Block:
         return by_weights, degree(self.end, {self.start})
 
     @cached_property
+    def depth(self) -> int:
+        """Most functions of one number, such as relu, that are applied one after the other."""
+        found: dict[Node, int] = {self.start: 0}
+        for node in needed([self.end], {}):
+            before = [found[each] for each in node.inputs if each in found]
+            if before:
+                found[node] = max(before) + (node.op in UNARY)
+        return found.get(self.end, 0)
+
+    @cached_property
     def dense(self) -> Array | None:
         """Where the table of (input, output) pairs holds each weight, if the block is all inputs
         times a matrix of weights, plus a bias of weights.

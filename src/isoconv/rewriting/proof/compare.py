@@ -49,7 +49,8 @@ class Comparer:
 
     pullback: graph -> graph vector-Jacobian products. sought: whether maps from a to b, and from b
     to a, are looked for in tables, which takes long where they are large. excluded: pairs of blocks
-    of which some function of the first was seen to be none of the second.
+    of which some function of the first was seen to be none of the second. tables: what refuters
+    computed, by block, inputs, signs and prime.
     """
 
     def __init__(self, pullback: Pullback, fixed: Mapping[Node, Array], seed: int = 0) -> None:
@@ -60,6 +61,7 @@ class Comparer:
         self.fixed = [{n: f.exactly(v)[None] for n, v in fixed.items()} for f in self.fields]
         self.sought = True, True
         self.excluded: set[tuple[Block, Block]] = set()
+        self.tables: dict[tuple[Block, bytes, int, int], Array] = {}
         self._budget = 24 * WORK
         self._points: dict[tuple[int, ...], Array] = {}
         self._patterns: dict[tuple[Block, bytes], tuple[Array, Array, Array] | None] = {}

@@ -35,7 +35,7 @@ ATTEMPTS = 3
 """How many weights of a are tried."""
 
 LARGE = 5_000_000
-"""Blocks of more products are large."""
+"""Blocks of more products are large; of twice as many, only three inputs are probed."""
 
 SPAN = 100
 """The most independent entries for which spans are compared."""
@@ -129,11 +129,17 @@ class Refuter:
         """By the inputs at the ends, where padding shows, and in the middle, where every tap
         meets an input.
         """
-        third = max(1, min(self._most // 3, NEIGHBOURS))
+        deep = max(self.a.work, self.b.work) > 2 * LARGE
+        third = max(1, min(self._most // 3, 1 if deep else NEIGHBOURS))
         if self._has_rows or self.a.inputs <= third:
             return None
-        self.inputs = np.unique(np.concatenate([each[:third] for each in self._neighbours()]))
-        return self._by_entries()
+        places = self._neighbours()
+        for few in sorted({1, third}):
+            self.inputs = np.unique(np.concatenate([each[:few] for each in places]))
+            found = self._by_ties(1) if few < third else self._by_entries()
+            if found is not None:
+                return found
+        return None
 
     def refute_by_count(self) -> Refutation | None:
         """By neighbours in the middle that meet more weights of a than b has at all."""
@@ -188,13 +194,21 @@ class Refuter:
         """The table of a block for random weights, modulo so many primes as one number."""
         result = np.zeros((), np.int64)
         for prime in range(primes):
+            result = result * 2**31 + self._residues(block, prime)
+        return result
+
+    def _residues(self, block: Block, prime: int) -> Array:
+        """The table of a block for random weights, the same ones in both directions."""
+        tables = self.comparer.tables
+        key = (block, self.inputs.tobytes(), self._signs, prime)
+        if key not in tables:
             weights = self.comparer.random(1, block.parameters, prime=prime)
             size = int(self.comparer.random(1, prime=prime)[0])
             points = probes(block, size, self.inputs, self._signs) % PRIMES[prime]
             values = self.comparer.value(block, points, weights, prime)
             values = np.broadcast_to(values, (len(points), block.outputs))
-            result = result * 2**31 + rows_of(values, self._signs) % PRIMES[prime]
-        return result
+            tables[key] = rows_of(values, self._signs) % PRIMES[prime]
+        return tables[key]
 
     def _by_ties(self, attempts: int = ATTEMPTS) -> Refutation | None:
         """Entries that b cannot tell apart, or that are always 0 in it, and not so in a."""

@@ -50,7 +50,8 @@ class Search:
     def way(self, fits: Callable[[Outcome], bool], equal: bool = False) -> Way | None:
         """A way from start to end of both on which every outcome fits.
 
-        equal: whether no outcome fits where one side has more weights than the other.
+        equal: whether no outcome fits where one side has more weights than the other, or applies
+        functions such as relu more often.
         """
         whole = (0, len(self.a)), (0, len(self.b))
         if self.a.block.canonical is self.b.block.canonical:
@@ -64,7 +65,7 @@ class Search:
             if (i, j) in dead:
                 return None
             for k, m in self._steps(i, j):
-                if equal and self.a.part(i, k).parameters != self.b.part(j, m).parameters:
+                if equal and _weighed(self.a.part(i, k)) != _weighed(self.b.part(j, m)):
                     continue
                 found = self._outcome(i, k, j, m)
                 if found is not None and fits(found):
@@ -119,6 +120,10 @@ class Search:
         found = self.comparer.compare(a, b)
         self._found[i, k, j, m, *self.comparer.sought] = found
         return found
+
+
+def _weighed(block: Block) -> tuple[int, int]:
+    return block.parameters, block.depth
 
 
 def _far(left: int, right: int) -> tuple[int, bool, int]:

@@ -1,8 +1,8 @@
-"""The faces y and x of the form for data that are almost all 0, such as impulses."""
+"""The form for data that are almost all 0, such as impulses."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 
 import numpy as np
@@ -37,18 +37,50 @@ def spread_out(
     data: [rows, i..., g*c] or [rows, o..., g*f]. w: [k..., c, g*f], sizes: of the
     result's places.
     """
-    rows, *places, channels = np.nonzero(data)
-    values = data[rows, *places, channels]
     inner, each = w.shape[-2], w.shape[-1] // groups
     wide, long = (inner, each) if face == "y" else (each, inner)
-    group, own = channels // wide, channels % wide
-    shape = tuple(axis.taps for axis in axes)
     order = (0, 2, 1, 3) if face == "y" else (0, 2, 3, 1)
     kernel = w.reshape(-1, inner, groups, each).transpose(order)
     total = np.zeros((len(data) * prod(sizes) * groups, long), data.dtype)
+    for taps, which, values, to in _meetings(data, axes, sizes, face, long):
+        group, own = which // wide, which % wide
+        products = values[:, None] * kernel[taps, group, own]
+        _add(total, to * groups + group, _within(products, prime))
+    return _within(total, prime).reshape(len(data), *sizes, groups * long)
+
+
+def gathered(
+    data: Array, flow: Array, axes: Sequence[Axis], groups: int, inner: int, prime: int | None
+) -> Array:
+    """The weights [k..., c, g*f] of face "w", modulo a prime if there is one.
+
+    data: [rows, i..., g*c], almost all 0. flow: [rows, o..., g*f]. inner: c.
+    """
+    sizes, each = flow.shape[1:-1], flow.shape[-1] // groups
+    shape = tuple(axis.taps for axis in axes)
+    rows = flow.reshape(-1, groups, each)
+    total = np.zeros((prod(shape) * inner * groups, each), data.dtype)
+    for taps, which, values, to in _meetings(data, axes, sizes, "y", each):
+        group, own = which // inner, which % inner
+        products = values[:, None] * rows[to, group]
+        _add(total, (taps * inner + own) * groups + group, _within(products, prime))
+    return _within(total, prime).reshape(*shape, inner, groups * each)
+
+
+def _meetings(
+    data: Array, axes: Sequence[Axis], sizes: Sequence[int], face: str, long: int
+) -> Iterator[tuple[Array, Array, Array, Array]]:
+    """Of what is not 0 in data [rows, places..., channels], every tap that it meets, its channel,
+    its value, and the place among rows and `sizes` that the tap ties it to; in portions, as each
+    will be multiplied by `long` numbers.
+    """
+    rows, *places, channels = np.nonzero(data)
+    values = data[rows, *places, channels]
+    shape = tuple(axis.taps for axis in axes)
+    count = prod(shape)
     at_once = max(1, ENTRIES // max(1, len(rows) * long))
-    for first in range(0, len(kernel), at_once):
-        taps = np.arange(first, min(first + at_once, len(kernel)))
+    for first in range(0, count, at_once):
+        taps = np.arange(first, min(first + at_once, count))
         found = np.ones((len(taps), len(rows)), bool)
         to = np.broadcast_to(rows, found.shape)
         each_tap = np.unravel_index(taps, shape) if shape else ()
@@ -57,9 +89,7 @@ def spread_out(
             found &= fits & (at >= 0) & (at < size)
             to = to * size + at
         which, one = np.nonzero(found)
-        products = values[one, None] * kernel[taps[which], group[one], own[one]]
-        _add(total, to[which, one] * groups + group[one], _within(products, prime))
-    return _within(total, prime).reshape(len(data), *sizes, groups * long)
+        yield taps[which], channels[one], values[one], to[which, one]
 
 
 def _within(values: Array, prime: int | None) -> Array:

@@ -17,7 +17,7 @@ from isoconv.ir.geometry import Axis
 from isoconv.ir.graph import Node
 from isoconv.ir.sizes import number
 from isoconv.rewriting.proof.field import Array, Field
-from isoconv.rewriting.proof.sparse import is_sparse, spread_out
+from isoconv.rewriting.proof.sparse import gathered, is_sparse, spread_out
 
 KEEPS_ZERO = frozenset(
     ["relu", "abs", "sign", "floor", "sqrt", "expm1", "log1p", "tanh", "erf", "sin"]
@@ -311,6 +311,9 @@ def _face_x(field: Field, node: Node, w: Array, y: Array) -> Array:
 
 def _face_w(field: Field, node: Node, x: Array, y: Array) -> Array:
     axes, groups, shape = node["axes"], node["groups"], _shape(node)
+    if is_sparse(x):
+        data, flow = (_flat(each, len(axes)) for each in (x, y))
+        return gathered(data, flow, axes, groups, shape[-2], field.prime)[None]
     columns = _columns(x, axes, y.shape[y.ndim - 1 - len(axes) : -1], groups)
     rows = y.reshape(-1, groups, y.shape[-1] // groups).transpose(1, 0, 2)
     w = field.product(columns.transpose(0, 2, 1), rows)
