@@ -71,6 +71,15 @@ LAYERS = [
         "different",
     ),
     ("MaxPooling1D(2)", "AveragePooling1D(2)", (100, 32), "different"),
+    ("MaxPooling2D(2)", "MaxPooling2D(3, strides=2, padding='same')", (112, 112, 64), "different"),
+    ("AveragePooling2D(7)", "GlobalAveragePooling2D()", (7, 7, 512), "equal"),
+    (
+        "Conv1D(250, 3, activation='relu') > GlobalMaxPooling1D()",
+        "Conv1D(250, 3) > GlobalMaxPooling1D() > ReLU()",
+        (400, 50),
+        "equal",
+    ),
+    ("Conv2D(64, 3, groups=32)", "Conv2D(64, 3, groups=16)", (56, 56, 64), "a_within_b"),
     ("Dense(5) > Dense(10)", "Dense(10)", (100,), "a_within_b"),
     ("Conv1D(4, 3, padding='same')", "Flatten() > Dense(400)", (100, 8), "a_within_b"),
     (
@@ -115,6 +124,18 @@ CHAINS = [
         ),
         (28, 28, 16),
         "a_within_b",
+    ),
+    (
+        _chain("Conv2D(16, 3, padding='same', activation='relu')"),
+        " > ".join(
+            [
+                _chain("Conv2D(16, 3, padding='same', activation='relu')", count=5),
+                "Conv2D(16, 3, padding='same')",
+                _chain("Conv2D(16, 3, padding='same', activation='relu')", count=4),
+            ]
+        ),
+        (28, 28, 16),
+        "unknown",
     ),
     (
         _chain("SeparableConv1D(16, 3, padding='same', activation='relu')"),

@@ -43,6 +43,31 @@ EQUATIONS = [
         (12, 3),
         None,
     ),
+    (EQUAL, "AveragePooling1D(12)", "GlobalAveragePooling1D()", (12, 3), None),
+    (EQUAL, "ReLU(max_value=6.0)", "Activation('relu6')", (12, 3), None),
+    (EQUAL, "ReLU() > MaxPooling1D(2)", "MaxPooling1D(2) > ReLU()", (12, 3), None),
+    (
+        EQUAL,
+        "Activation('tanh') > GlobalMaxPooling1D()",
+        "GlobalMaxPooling1D() > Activation('tanh')",
+        (12, 3),
+        None,
+    ),
+    (EQUAL, "MaxPooling1D(2) > MaxPooling1D(2)", "MaxPooling1D(4)", (13, 3), None),
+    (
+        EQUAL,
+        "MaxPooling1D(2) > MaxPooling1D(3, strides=1, padding='same')",
+        "MaxPooling1D(6, strides=2, padding='same')",
+        (12, 3),
+        None,
+    ),
+    (
+        EQUAL,
+        "MaxPooling1D(5) > GlobalMaxPooling1D()",
+        "Cropping1D((0, 3)) > GlobalMaxPooling1D()",
+        (13, 3),
+        None,
+    ),
     (EQUAL, "Conv2D(4, 1)", "Dense(4)", (12, 3, 2), None),
     (EQUAL, "Conv2D(4, 1)", "TimeDistributed(Dense(4))", (12, 3, 2), None),
     (EQUAL, "Conv2D(4, (5, 6))", "Flatten() > Dense(4)", (5, 6, 2), None),
@@ -117,6 +142,21 @@ EQUATIONS = [
 ]
 
 LOOK_ALIKES = [
+    ("ReLU() > AveragePooling1D(2)", "AveragePooling1D(2) > ReLU()", (12, 3), None),
+    ("MaxPooling1D(2, strides=3) > MaxPooling1D(2)", "MaxPooling1D(5, strides=6)", (12, 3), None),
+    ("MaxPooling1D(5) > GlobalMaxPooling1D()", "GlobalMaxPooling1D()", (13, 3), None),
+    (
+        "MaxPooling1D(2) > MaxPooling1D(3, strides=1, padding='same')",
+        "MaxPooling1D(6, strides=2, padding='same')",
+        (13, 3),
+        None,
+    ),
+    (
+        "ZeroPadding1D(1) > MaxPooling1D(2) > GlobalMaxPooling1D()",
+        "GlobalMaxPooling1D()",
+        (13, 3),
+        None,
+    ),
     ("Conv1D(4, 3, padding='same')", "Conv1D(4, 3, padding='causal')", (12, 3), None),
     (
         "Conv1D(4, 3, padding='same', strides=2)",

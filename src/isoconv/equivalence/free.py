@@ -124,8 +124,9 @@ class Free:
 
     def _refuter(self, side: Side) -> Refuter:
         """Refutes that every function of the side is one of the other."""
-        ends = (self.left, self.right) if side is self.a else (self.right, self.left)
-        return Refuter(self.comparer, *ends, self._run(side))
+        left, right = (self.left, self._run(self.a)), (self.right, self._run(self.b))
+        (one, run), (other, run_other) = (left, right) if side is self.a else (right, left)
+        return Refuter(self.comparer, one, other, run, run_other)
 
     def _equal(self, search: Search) -> list[Map] | None:
         """The maps from a to b where every block has one that is one to one."""
@@ -220,8 +221,8 @@ class Free:
 
     def _refuted(self) -> Equivalence:
         one, other = self._refuter(self.a), self._refuter(self.b)
-        first = self.first or one.refute_by_few()
-        second = self.second or other.refute_by_few()
+        first = self.first or one.refute_by_values() or one.refute_by_few()
+        second = self.second or other.refute_by_values() or other.refute_by_few()
         if first is None and second is None:
             first, second = one.refute_by_all(), other.refute_by_all()
         reasons = []

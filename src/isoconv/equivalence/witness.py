@@ -62,9 +62,12 @@ def witness(found: Refutation, side: Side, other: Side, linear: bool) -> Counter
 
 
 def _probes(side: Side, found: Refutation) -> Iterator[Array]:
-    """The inputs that matter, nothing first: the units that the entries name, of both signs; or
-    more and more neighbours in the middle.
+    """The inputs that matter, nothing first: the one that was found; the units that the entries
+    name, of both signs; or more and more neighbours in the middle.
     """
+    if found.point is not None:
+        yield np.stack([np.zeros(len(found.point)), found.point])
+        return
     size = sum(prod(n for n in shape if n is not None) for shape in side.shapes)
     if found.entries is None:
         for width in WIDTHS:

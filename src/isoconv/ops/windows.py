@@ -155,9 +155,10 @@ def average_pool(
     channels = x.dims[-1]
     total = _sum_windows(x, axes, channels)
     if all(axis.low == axis.high == 0 for axis in axes):
-        return channels_back(total * (1.0 / prod(axis.taps for axis in axes)), data_format)
-    present = constant(1, x.dtype, (1, *x.dims[1:-1], 1))
-    return channels_back(total * (1.0 / _sum_windows(present, axes, 1)), data_format)
+        count = constant(prod(axis.taps for axis in axes), x.dtype)
+    else:
+        count = _sum_windows(constant(1, x.dtype, (1, *x.dims[1:-1], 1)), axes, 1)
+    return channels_back(total * (1.0 / count), data_format)
 
 
 def _pool_axes(

@@ -40,8 +40,10 @@ def relu(
     x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
 ) -> Any:
     """x above the threshold, at most `max_value`; below it negative_slope * (x - threshold)."""
-    if max_value is None and threshold == 0:
-        return leaky_relu(x, negative_slope) if negative_slope else ops.relu(x)
+    if threshold == 0 and not negative_slope:
+        return ops.relu(x) if max_value is None else ops.clip(x, 0.0, max_value)
+    if threshold == 0 and max_value is None:
+        return leaky_relu(x, negative_slope)
     y = ops.where(ops.greater(x, threshold), x, 0.0)
     if max_value is not None:
         y = ops.clip(y, 0.0, max_value)

@@ -16,6 +16,7 @@ from isoconv.ir.graph import Node, rewrite
 from isoconv.ir.ops import OPS, make
 from isoconv.ir.sizes import number
 from isoconv.rewriting.proof.groups import aligned
+from isoconv.rewriting.proof.maxima import maximum
 
 Shape = tuple[int, ...]
 Views = Literal["rise", "sink", "stay"]
@@ -73,6 +74,8 @@ class Normal:
             return self.concat(inputs, attrs["axis"])
         if node.op == "gather":
             return self.gather(*inputs)
+        if node.op in ("pool_max", "reduce_max"):
+            return maximum(self, node.op, inputs[0], attrs["axes"])
         return make(node.op, *inputs, **attrs)
 
     # -- elementwise ---------------------------------------------------------------------------

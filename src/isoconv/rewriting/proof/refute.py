@@ -1,8 +1,9 @@
 """Shows that some function of one block is none of another's, whatever weights that has.
 
-Four ways: entries of the table that are always alike in b and not in a; a table of a outside the
-linear span of those of b; more independent directions in a than in b; and more weights of a that
-each show by themselves than b has.
+Five ways: entries of the table that are always alike in b and not in a; results of a that are not
+those of b, if b has no weights; a table of a outside the linear span of those of b; more
+independent directions in a than in b; and more weights of a that each show by themselves than b
+has.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ COUNTED = 8, 64
 ATTEMPTS = 3
 """How many weights of a are tried."""
 
+DRAWN, SIDE = 16, 4
+"""How many inputs are drawn where b is one function, with so many neighbours on each axis."""
+
 LARGE = 5_000_000
 """Blocks of more products are large; of twice as many, only three inputs are probed."""
 
@@ -47,12 +51,13 @@ class Refutation:
 
     why: in words. weights: flat weights of a with that function. entries: the two places (row,
     output) of the table that b cannot tell apart, None standing for nothing; None if no two
-    entries alone tell it.
+    entries alone tell it. point: an input that shows it, if one was sought.
     """
 
     why: str
     weights: Array
     entries: tuple[tuple[int, int], tuple[int, int] | None] | None = None
+    point: Array | None = None
 
 
 def probes(block: Block, size: int, inputs: Array, signs: int = 2) -> Array:
@@ -96,11 +101,11 @@ def bounds(end: Node) -> tuple[float, float]:
 class Refuter:
     """Refutes that every function of a is one of b.
 
-    run: runs a for whole numbers, exactly.
+    run, run_other: run a and b for whole numbers, exactly.
     """
 
-    def __init__(self, comparer: Comparer, a: Block, b: Block, run: Run) -> None:
-        self.comparer, self.a, self.b, self.run = comparer, a, b, run
+    def __init__(self, comparer: Comparer, a: Block, b: Block, run: Run, run_other: Run) -> None:
+        self.comparer, self.a, self.b, self.run, self.run_other = comparer, a, b, run, run_other
         self.inputs = np.zeros(0, np.int64)
         cost = max(each.work + WRITTEN * each.volume for each in (a, b))
         self._most = min(TABLE // a.outputs, WORK // max(cost, 1)) // 2
@@ -112,7 +117,8 @@ class Refuter:
         self._signs = 1 if linear else 2
 
     def refute(self) -> Refutation | None:
-        return self.refute_by_few() or self.refute_by_count() or self.refute_by_all()
+        found = self.refute_by_values() or self.refute_by_few() or self.refute_by_count()
+        return found or self.refute_by_all()
 
     def refute_by_ends(self) -> Refutation | None:
         """By the first, the middle and the last input, of large blocks by the middle one, with one
@@ -125,6 +131,33 @@ class Refuter:
         self.inputs = np.array([middle] if large else [0, middle, self.a.inputs - 1])
         return self._by_ties(1) or self._by_range(1)
 
+    def refute_by_values(self) -> Refutation | None:
+        """By results for neighbours in the middle, where b has no weights; as few as will do."""
+        if self._has_rows or self.b.parameters:
+            return None
+        weights, none = self._small(ATTEMPTS), np.zeros((1, 0), np.int64)
+
+        def differ(points: Array) -> Array:
+            (mine, off), (theirs, other) = self.run(points, weights), self.run_other(points, none)
+            found: Array = (np.abs(mine - theirs) > off + other).any(1)
+            return found
+
+        near = self._neighbours(SIDE)[1]
+        drawn = self.comparer.generator.integers(-6, 7, (DRAWN, len(near)))
+        points = np.zeros((2 * DRAWN, self.a.inputs), np.int64)
+        points[:DRAWN, near] = np.where(np.abs(drawn) > 3, 0, drawn)
+        # Below 0 everywhere: what is absent is seen, and where 0 is the largest.
+        points[DRAWN:] = -4
+        points[DRAWN:, near] = -np.abs(drawn) - 1
+        found = np.flatnonzero(differ(points))
+        if not len(found):
+            return None
+        point = points[found[0]]
+        for place in np.intersect1d(near, np.flatnonzero(point)):
+            less = np.where(np.arange(len(point)) == place, 0, point)
+            point = less if differ(less[None])[0] else point
+        return Refutation("the input below gives something else", weights, point=point)
+
     def refute_by_few(self) -> Refutation | None:
         """By the inputs at the ends, where padding shows, and in the middle, where every tap
         meets an input.
@@ -133,7 +166,7 @@ class Refuter:
         third = max(1, min(self._most // 3, 1 if deep else NEIGHBOURS))
         if self._has_rows or self.a.inputs <= third:
             return None
-        places = self._neighbours()
+        places = self._neighbours(max(2, round(NEIGHBOURS ** (1 / len(self.a.shape)))))
         for few in sorted({1, third}):
             self.inputs = np.unique(np.concatenate([each[:few] for each in places]))
             found = self._by_ties(1) if few < third else self._by_entries()
@@ -167,10 +200,9 @@ class Refuter:
             found = self._by_dimension()
         return found
 
-    def _neighbours(self) -> list[Array]:
-        """Inputs side by side on each axis: at both ends of all axes, and in their middle."""
+    def _neighbours(self, many: int) -> list[Array]:
+        """So many inputs side by side on each axis: at both ends of all axes, in their middle."""
         shape = self.a.shape
-        many = max(2, round(NEIGHBOURS ** (1 / len(shape))))
         each = [min(size, many) for size in shape]
         starts = [
             [place * (size - few) // 2 for size, few in zip(shape, each, strict=True)]
